@@ -1,0 +1,38 @@
+//! One file per verb; here only the list of them and the way to each.
+
+mod completions;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Exit, Result};
+use crate::settings::{GlobalArgs, Settings};
+
+/// Functions by name, volumes and maps on machines you own, with a plan before anything changes.
+#[derive(Debug, Parser)]
+#[command(name = "vdeploy", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Completions(completions::Args),
+}
+
+impl Cli {
+    /// The options that hold for every command.
+    pub fn global(&self) -> &GlobalArgs {
+        &self.global
+    }
+}
+
+/// Runs the command that was typed.
+pub async fn run(cli: Cli) -> Result<Exit> {
+    let settings = Settings::resolve(&cli.global)?;
+    match cli.command {
+        Command::Completions(args) => completions::run(args, &settings),
+    }
+}

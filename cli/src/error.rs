@@ -1,0 +1,106 @@
+//! Errors as people see them: one line, its causes, hints; and the table of exit codes.
+
+use std::fmt;
+
+use vdeploy_runtime::Failure;
+
+/// How the process ends; the numbers are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// It could not be done.
+    Failed = 1,
+    /// The command line or a file it names is wrong.
+    Usage = 2,
+    /// `plan --detailed-exitcode` found changes.
+    ChangesPending = 3,
+    /// Some steps were applied, others were not.
+    PartlyApplied = 4,
+    /// The function that was called failed.
+    FunctionFailed = 5,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+/// An error at the edge: what failed, why, and what to do.
+#[derive(Debug)]
+pub struct CliError {
+    /// How the process ends because of it.
+    pub exit: Exit,
+    /// One line that names the thing in backticks; lowercase, without a full stop.
+    pub message: String,
+    /// What lies behind it, outermost first.
+    pub causes: Vec<String>,
+    /// What to do about it, each with a command to paste where there is one.
+    pub hints: Vec<String>,
+}
+
+/// What commands return.
+pub type Result<T, E = CliError> = std::result::Result<T, E>;
+
+impl CliError {
+    /// It could not be done.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, message)
+    }
+
+    /// What was asked for makes no sense.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// An error that ends the process with `exit`.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        CliError { exit, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+    }
+
+    /// The same error, with what lies behind it.
+    #[must_use]
+    pub fn cause(mut self, cause: impl fmt::Display) -> Self {
+        self.causes.push(cause.to_string());
+        self
+    }
+
+    /// The same error, with an error and everything behind that.
+    #[must_use]
+    pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            self.causes.push(error.to_string());
+            next = error.source();
+        }
+        self
+    }
+
+    /// The same error, with advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> Self {
+        CliError {
+            exit: Exit::FunctionFailed,
+            message: failure.message,
+            causes: failure.causes,
+            hints: failure.hint.into_iter().collect(),
+        }
+    }
+}
+
+/// The candidate that `typed` was probably meant to be.
+pub fn did_you_mean<'a>(
+    typed: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(typed, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
+}

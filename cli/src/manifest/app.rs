@@ -1,0 +1,96 @@
+//! What a manifest says once everything in it was found to be right.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use vdeploy_runtime::function::FunctionSpec;
+
+/// An app: everything one manifest describes for one environment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct App {
+    /// Its name.
+    pub name: String,
+    /// Images by name.
+    pub images: BTreeMap<String, Image>,
+    /// Volumes that the app wants to exist, by name.
+    pub volumes: Vec<String>,
+    /// Secrets that the app needs, by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Existing buckets, mounted by name.
+    pub buckets: BTreeMap<String, Bucket>,
+    /// Functions by name.
+    pub functions: BTreeMap<String, Function>,
+    /// Targets other than `local`, by name.
+    pub targets: BTreeMap<String, Target>,
+}
+
+/// A function as the manifest describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Function {
+    /// What it needs and runs. `source` and `schema` are still empty: they follow from files.
+    pub spec: FunctionSpec,
+    /// Files and folders of its own code, relative to the manifest's folder.
+    pub source: Vec<String>,
+    /// A JSON Schema file of its arguments, relative to the manifest's folder.
+    pub args: Option<String>,
+    /// Interruptible machines may be used.
+    pub spot: bool,
+    /// The bytes of its section's line in the manifest, for messages about its files.
+    pub line: usize,
+}
+
+/// An image recipe.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// `cpu`, `cuda`, `cuda-ffmpeg`, `detect` or `python`; none with `base` or `dockerfile`.
+    pub kind: Option<String>,
+    /// A base image of the user's own.
+    pub base: Option<String>,
+    /// A Dockerfile of the user's own, relative to the manifest's folder.
+    pub dockerfile: Option<String>,
+    /// CUDA version, such as `12.4.1`.
+    pub cuda: Option<String>,
+    /// Operating system of the CUDA base, such as `ubuntu22.04`.
+    pub os: Option<String>,
+    /// `base`, `runtime` or `devel`.
+    pub flavor: Option<String>,
+    /// Python version, such as `3.12`.
+    pub python: Option<String>,
+    /// Debian packages.
+    pub apt: Vec<String>,
+    /// Python packages.
+    pub pip: Vec<String>,
+    /// Environment variables.
+    pub env: BTreeMap<String, String>,
+    /// Extra build commands.
+    pub run: Vec<String>,
+}
+
+/// A secret that the app needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// Keys it must have.
+    pub keys: Vec<String>,
+}
+
+/// An existing S3-compatible bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// `s3://bucket/prefix`.
+    pub url: String,
+    /// The secret that holds its credentials.
+    pub secret: Option<String>,
+    /// Nothing is written to it.
+    pub read_only: bool,
+}
+
+/// Settings of a target other than `local`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The cloud region.
+    pub region: Option<String>,
+    /// Existing subnets.
+    pub subnets: Vec<String>,
+    /// Existing security groups.
+    pub security_groups: Vec<String>,
+}

@@ -1,0 +1,23 @@
+//! Every variable that passes between the command line, workers and programs.
+
+/// Where the local target keeps everything.
+pub const HOME: &str = "VDEPLOY_HOME";
+/// Path that a program writes progress and checkpoints to, as JSON lines.
+pub const EVENTS: &str = "VDEPLOY_EVENTS";
+/// Prefix of the variables that give a function its volumes' paths: `VDEPLOY_VOLUME_<NAME>`.
+pub const VOLUME_PREFIX: &str = "VDEPLOY_VOLUME_";
+/// The id of the call that a program serves.
+pub const CALL: &str = "VDEPLOY_CALL";
+/// The attempt of the call that a program serves, from 1.
+pub const ATTEMPT: &str = "VDEPLOY_ATTEMPT";
+/// The folder that a program may fill as it likes; removed when the call has ended.
+pub const SCRATCH: &str = "VDEPLOY_SCRATCH";
+/// The folder whose files become the call's artifacts.
+pub const ARTIFACTS: &str = "VDEPLOY_ARTIFACTS";
+
+/// The variable that holds the path of volume `name`.
+pub fn volume_variable(name: &str) -> String {
+    let upper =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+    VOLUME_PREFIX.chars().chain(upper).collect()
+}

@@ -1,0 +1,101 @@
+//! The files of a call: where inputs come from, and how outputs get to their place whole or not
+//! at all.
+
+mod reference;
+mod staged;
+mod volume;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use reference::{FileRef, InputFile, OutputFile, ReferenceError};
+pub use staged::StagedOutput;
+pub use volume::{Volume, VolumePathError};
+
+use crate::wire::{Failure, FailureKind, Invocation};
+
+/// Inputs and outputs of one attempt.
+#[derive(Clone, Debug)]
+pub struct Files {
+    volumes: BTreeMap<String, Volume>,
+    scratch: PathBuf,
+    artifacts: PathBuf,
+    overwrite: bool,
+}
+
+impl Files {
+    /// The files that `invocation` may use.
+    pub fn of(invocation: &Invocation) -> Self {
+        let volumes = invocation
+            .volumes
+            .iter()
+            .map(|(name, path)| (name.clone(), Volume::new(name, path)))
+            .collect();
+        Files {
+            volumes,
+            scratch: invocation.scratch.clone(),
+            artifacts: invocation.artifacts.clone(),
+            overwrite: invocation.overwrite,
+        }
+    }
+
+    /// A folder that is removed when the attempt has ended.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
+    /// The local path of an input that exists and can be read.
+    pub async fn input(&self, file: &InputFile) -> Result<PathBuf, Failure> {
+        let reference =
+            FileRef::parse(file.as_str()).map_err(|e| bad_reference(file.as_str(), &e))?;
+        let path = self.resolve(&reference)?;
+        staged::check_readable(file.as_str(), &path).await?;
+        Ok(path)
+    }
+
+    /// A place for an output: where `file` says, or an artifact called `default_name`.
+    pub fn output(
+        &self,
+        file: Option<&OutputFile>,
+        default_name: &str,
+    ) -> Result<StagedOutput, Failure> {
+        let (path, location) = match file {
+            None => {
+                let path = self.artifacts.join(default_name);
+                let location = path.to_string_lossy().into_owned();
+                (path, location)
+            }
+            Some(file) => {
+                let reference =
+                    FileRef::parse(file.as_str()).map_err(|e| bad_reference(file.as_str(), &e))?;
+                (self.resolve(&reference)?, file.as_str().to_owned())
+            }
+        };
+        StagedOutput::create(path, location, self.overwrite)
+    }
+
+    fn resolve(&self, reference: &FileRef) -> Result<PathBuf, Failure> {
+        match reference {
+            FileRef::Path(path) => Ok(path.clone()),
+            FileRef::Volume { volume, path } => {
+                let volume = self.volumes.get(volume).ok_or_else(|| self.no_volume(volume))?;
+                volume.resolve(path).map_err(|error| {
+                    Failure::new(
+                        FailureKind::InvalidArgs,
+                        format!("`{reference}` isn't a path in volume `{}`", volume.name()),
+                    )
+                    .cause(error)
+                })
+            }
+        }
+    }
+
+    fn no_volume(&self, name: &str) -> Failure {
+        Failure::new(FailureKind::InvalidArgs, format!("no volume named `{name}`"))
+            .hint(format!("create it with `vdeploy volume create {name}`"))
+    }
+}
+
+fn bad_reference(text: &str, error: &ReferenceError) -> Failure {
+    Failure::new(FailureKind::InvalidArgs, format!("`{text}` isn't a file")).cause(error)
+}

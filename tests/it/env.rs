@@ -1,0 +1,109 @@
+//! A hermetic place to run `vdeploy` in: its own HOME, no variables of the machine's, and output
+//! with times, ids and paths replaced.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// One test's world.
+pub struct TestEnv {
+    root: TempDir,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl TestEnv {
+    pub fn new() -> Self {
+        let root = TempDir::with_prefix("vdeploy-test-").expect("a temporary folder");
+        let env = TestEnv { root };
+        for dir in ["home", "project", "vdeploy-home"] {
+            std::fs::create_dir(env.root.path().join(dir)).expect("a folder");
+        }
+        env
+    }
+
+    /// The folder commands run in.
+    pub fn project(&self) -> PathBuf {
+        self.root.path().join("project")
+    }
+
+    /// `VDEPLOY_HOME`.
+    pub fn vdeploy_home(&self) -> PathBuf {
+        self.root.path().join("vdeploy-home")
+    }
+
+    /// Writes a file into the project.
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.project().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    /// A `vdeploy` command in this world, to be changed before it runs.
+    pub fn command<I: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vdeploy"));
+        command
+            .args(args)
+            .current_dir(self.project())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.root.path().join("home"))
+            .env("VDEPLOY_HOME", self.vdeploy_home())
+            .env("LANG", "C.UTF-8")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `vdeploy` with words split at spaces.
+    pub fn vdeploy(&self, line: &str) -> Ran {
+        self.run(line.split_whitespace())
+    }
+
+    /// Runs `vdeploy` with these arguments.
+    pub fn run<I: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Ran {
+        ran(self.command(args).output().expect("vdeploy starts"))
+    }
+
+    /// Replaces what differs from run to run.
+    pub fn redact(&self, text: &str) -> String {
+        text.replace(&self.root.path().display().to_string(), "[ROOT]")
+    }
+}
+
+impl Ran {
+    /// Asserts the exit code, showing everything when it is another.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// stdout as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|e| panic!("{e}\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr))
+    }
+}
+
+/// The parts of a finished process.
+pub fn ran(output: Output) -> Ran {
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The repository this test was built from.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("cli/ has a parent")
+}

@@ -1,0 +1,11 @@
+//! The one integration binary: everything a user can do, through the `vdeploy` command.
+
+#![allow(unreachable_pub, reason = "modules of a test binary")]
+#![allow(dead_code, reason = "not every module of the suite uses all of the test world")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests start programs and fail loudly"
+)]
+
+mod env;
