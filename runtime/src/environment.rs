@@ -12,6 +12,8 @@ pub const CALL: &str = "VDEPLOY_CALL";
 pub const ATTEMPT: &str = "VDEPLOY_ATTEMPT";
 /// The folder that a program may fill as it likes; removed when the call has ended.
 pub const SCRATCH: &str = "VDEPLOY_SCRATCH";
+/// What the previous attempt stored, as JSON; not set on a first attempt.
+pub const CHECKPOINT: &str = "VDEPLOY_CHECKPOINT";
 /// The folder whose files become the call's artifacts.
 pub const ARTIFACTS: &str = "VDEPLOY_ARTIFACTS";
 

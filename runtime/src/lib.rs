@@ -15,6 +15,7 @@
 //! It changes no infrastructure, reads no manifest and writes nothing to a terminal: that is the
 //! `vdeploy` crate, which depends on this one and never the other way round.
 
+pub mod args;
 pub mod catalog;
 pub mod client;
 pub mod clock;
@@ -26,6 +27,7 @@ pub mod gpu;
 pub mod handler;
 pub mod handlers;
 pub mod home;
+pub mod process;
 pub mod secret;
 pub mod storage;
 pub mod wire;

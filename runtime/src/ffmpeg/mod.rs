@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Where ffmpeg and ffprobe are, and where facts about this machine are remembered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tools {
     /// The ffmpeg program; a bare name is looked up in `PATH`.
     pub ffmpeg: PathBuf,

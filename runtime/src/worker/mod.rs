@@ -1,1 +1,118 @@
-//! The doors through which an invocation reaches a handler.
+//! The doors through which an invocation reaches a handler; behind each is the same [`execute`].
+
+mod command;
+pub mod frame;
+mod stdio;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::ffmpeg::Tools;
+use crate::function::Entry;
+use crate::handler::{Context, Registry, Report};
+use crate::storage::Files;
+use crate::wire::{Failure, FailureKind, Invocation, Outcome};
+
+/// The whole of a worker program: serves calls of the executor that started it, or with
+/// `--describe` prints what its handlers take and return.
+pub fn main(registry: Registry) -> ExitCode {
+    let result = match std::env::args().nth(1).as_deref() {
+        Some("--describe") => describe(&registry),
+        None if !io::stdin().is_terminal() => serve(registry),
+        _ => usage(&registry),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // stderr is the log; without it there is nobody to tell.
+            let _ = writeln!(io::stderr(), "error: the worker lost its executor: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(registry: Registry) -> io::Result<()> {
+    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing::Level::WARN).init();
+    crate::process::adopt_orphans();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(stdio::serve(registry))
+}
+
+fn describe(registry: &Registry) -> io::Result<()> {
+    let text = serde_json::to_string(&registry.descriptions())?;
+    writeln!(io::stdout(), "{text}")
+}
+
+fn usage(registry: &Registry) -> io::Result<()> {
+    let names: Vec<_> = registry.names().collect();
+    writeln!(
+        io::stderr(),
+        "This is a vdeploy worker; `vdeploy call` starts it. Handlers: {}.\n\
+         Options: --describe prints their arguments and results as JSON Schemas.",
+        names.join(", ")
+    )
+}
+
+/// What is the same for every call that this process serves.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// The handlers there are.
+    pub registry: Arc<Registry>,
+    /// ffmpeg and what is known of the machine.
+    pub tools: Tools,
+    /// The folder of the function's own code, if it has any.
+    pub source: Option<PathBuf>,
+}
+
+/// Runs one attempt to its end. A handler that panics fails; nothing it left in its scratch folder
+/// stays, and no artifact of a call that did not succeed.
+pub async fn execute(
+    worker: &Worker,
+    invocation: Invocation,
+    cancel: CancellationToken,
+    report: impl Fn(Report) + Send + Sync + 'static,
+) -> Outcome {
+    let folders = (invocation.scratch.clone(), invocation.artifacts.clone());
+    let files = Files::of(&invocation);
+    let cx = Context::new(invocation, worker.tools.clone(), files, cancel, report);
+    let run = tokio::spawn(run(worker.clone(), cx.clone()));
+    let result = run.await.unwrap_or_else(|error| Err(panicked(error)));
+    let outcome = Outcome::from_result(result.map(|value| (value, cx.artifacts())));
+    remove(folders.0).await;
+    if !matches!(outcome, Outcome::Succeeded { .. }) {
+        remove(folders.1).await;
+    }
+    outcome
+}
+
+async fn run(worker: Worker, cx: Context) -> Result<serde_json::Value, Failure> {
+    let args = cx.invocation().args.clone();
+    match cx.invocation().function.entry.clone() {
+        Entry::Builtin { handler } | Entry::Binary { handler, .. } => {
+            worker.registry.run(&handler, cx, args).await
+        }
+        Entry::Command { argv } => command::run(&argv, worker.source.as_deref(), cx, args).await,
+    }
+}
+
+fn panicked(error: tokio::task::JoinError) -> Failure {
+    let text = error.try_into_panic().ok().and_then(|payload| {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| payload.downcast_ref::<String>().cloned())
+    });
+    let failure = Failure::new(FailureKind::Handler, "the handler panicked");
+    match text {
+        Some(text) => failure.cause(text),
+        None => failure,
+    }
+}
+
+async fn remove(folder: PathBuf) {
+    // It is only there when something was put into it.
+    let _ = tokio::fs::remove_dir_all(folder).await;
+}

@@ -1,0 +1,344 @@
+//! Arguments against their JSON Schema: checked, typed from `key=value`, and searched for files.
+
+use std::path::Path;
+
+use jsonschema::error::ValidationErrorKind;
+use serde_json::{Map, Value};
+
+use crate::storage::FileRef;
+use crate::wire::{Failure, FailureKind};
+
+/// A function's schema, compiled once for any number of calls.
+#[derive(Debug)]
+pub struct ArgsSchema<'a> {
+    schema: &'a Value,
+    validator: jsonschema::Validator,
+}
+
+/// One thing that is wrong with arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, naming the argument in backticks.
+    pub message: String,
+    /// What would be right.
+    pub hint: Option<String>,
+}
+
+/// Whether a file argument is read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Format `input-file`.
+    Input,
+    /// Format `output-file`.
+    Output,
+}
+
+/// An argument that names a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileArgument {
+    /// Where it is in the arguments, as a JSON Pointer (RFC 6901).
+    pub pointer: String,
+    /// Read or written.
+    pub direction: Direction,
+}
+
+impl<'a> ArgsSchema<'a> {
+    /// Compiles `schema`; fails when it isn't a JSON Schema.
+    pub fn compile(schema: &'a Value) -> Result<Self, Failure> {
+        let validator = jsonschema::validator_for(schema).map_err(|error| {
+            Failure::new(FailureKind::Handler, "the function's schema isn't a JSON Schema")
+                .cause(error)
+        })?;
+        Ok(ArgsSchema { schema, validator })
+    }
+
+    /// Everything that is wrong with `args`.
+    pub fn problems(&self, args: &Value) -> Vec<Problem> {
+        self.validator.iter_errors(args).flat_map(|error| self.explain(&error)).collect()
+    }
+
+    /// Fails with all problems in one message unless `args` are right.
+    pub fn check(&self, args: &Value) -> Result<(), Failure> {
+        let mut problems = self.problems(args).into_iter();
+        let Some(first) = problems.next() else { return Ok(()) };
+        let mut failure = Failure::new(FailureKind::InvalidArgs, first.message);
+        failure.hint = first.hint;
+        failure.causes = problems.map(|problem| problem.message).collect();
+        Err(failure)
+    }
+
+    /// Types `key=value` pairs by the schema: `1080` is a number where one is wanted and a text
+    /// where a text is.
+    pub fn from_pairs<'p>(
+        &self,
+        pairs: impl IntoIterator<Item = &'p str>,
+    ) -> Result<Value, Failure> {
+        let mut args = Map::new();
+        for pair in pairs {
+            let (key, text) = pair.split_once('=').ok_or_else(|| {
+                Failure::new(FailureKind::InvalidArgs, format!("`{pair}` isn't `key=value`"))
+                    .hint("pass pairs such as `quality=720p`, or a JSON object: `--args '{…}'`")
+            })?;
+            let value = typed(text, self.property(key));
+            if args.insert(key.into(), value).is_some() {
+                return Err(Failure::new(
+                    FailureKind::InvalidArgs,
+                    format!("argument `{key}` is given twice"),
+                ));
+            }
+        }
+        Ok(Value::Object(args))
+    }
+
+    /// The arguments in `args` that name files, wherever the schema puts them.
+    pub fn files(&self, args: &Value) -> Vec<FileArgument> {
+        let mut found = Vec::new();
+        self.find_files(self.schema, args, &mut String::new(), &mut found);
+        found
+    }
+
+    /// Makes relative paths absolute, so that they mean the same wherever the call runs.
+    pub fn resolve_paths(&self, args: &mut Value, folder: &Path) {
+        for file in self.files(args) {
+            let Some(value) = args.pointer_mut(&file.pointer) else { continue };
+            let Some(text) = value.as_str() else { continue };
+            if let Ok(FileRef::Path(path)) = FileRef::parse(text)
+                && let Some(absolute) = folder.join(path).to_str()
+            {
+                *value = Value::String(absolute.to_owned());
+            }
+        }
+    }
+
+    fn property(&self, key: &str) -> Option<&Value> {
+        self.deref(self.schema).get("properties")?.get(key)
+    }
+
+    /// Follows `$ref` within the document.
+    fn deref<'s>(&'s self, schema: &'s Value) -> &'s Value {
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#'));
+        target.and_then(|pointer| self.schema.pointer(pointer)).unwrap_or(schema)
+    }
+
+    fn find_files(
+        &self,
+        schema: &Value,
+        value: &Value,
+        pointer: &mut String,
+        found: &mut Vec<FileArgument>,
+    ) {
+        let schema = self.deref(schema);
+        let direction = match schema.get("format").and_then(Value::as_str) {
+            Some("input-file") => Some(Direction::Input),
+            Some("output-file") => Some(Direction::Output),
+            _ => None,
+        };
+        if let (Some(direction), Value::String(_)) = (direction, value) {
+            found.push(FileArgument { pointer: pointer.clone(), direction });
+            return;
+        }
+        for branch in ["anyOf", "oneOf", "allOf"] {
+            for schema in schema.get(branch).and_then(Value::as_array).into_iter().flatten() {
+                self.find_files(schema, value, pointer, found);
+            }
+        }
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    if let Some(schema) = schema.pointer(&format!("/properties/{}", escape(key))) {
+                        self.descend(schema, value, &escape(key), pointer, found);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                if let Some(schema) = schema.get("items") {
+                    for (index, value) in items.iter().enumerate() {
+                        self.descend(schema, value, &index.to_string(), pointer, found);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn descend(
+        &self,
+        schema: &Value,
+        value: &Value,
+        step: &str,
+        pointer: &mut String,
+        found: &mut Vec<FileArgument>,
+    ) {
+        let length = pointer.len();
+        pointer.push('/');
+        pointer.push_str(step);
+        self.find_files(schema, value, pointer, found);
+        pointer.truncate(length);
+    }
+
+    fn explain(&self, error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
+        let place = error.instance_path().as_str();
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                unexpected.iter().map(|key| self.unknown_argument(place, key)).collect()
+            }
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                vec![Problem {
+                    message: format!("argument `{}` is missing", join(place, name)),
+                    hint: self.about(name),
+                }]
+            }
+            _ if place.is_empty() => {
+                vec![Problem { message: format!("the arguments are wrong: {error}"), hint: None }]
+            }
+            _ => vec![Problem {
+                message: format!("argument `{}` is wrong: {error}", dotted(place)),
+                hint: place.split('/').nth(1).and_then(|name| self.about(name)),
+            }],
+        }
+    }
+
+    fn unknown_argument(&self, place: &str, key: &str) -> Problem {
+        let properties = self.deref(self.schema).get("properties").and_then(Value::as_object);
+        let known: Vec<&str> =
+            properties.into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
+        let near = known
+            .iter()
+            .map(|name| (strsim::damerau_levenshtein(name, key), *name))
+            .filter(|(distance, name)| *distance <= name.len().max(3) / 3)
+            .min();
+        let hint = match near {
+            Some((_, name)) => Some(format!("did you mean `{name}`?")),
+            None if known.is_empty() => None,
+            None => Some(format!("it takes {}", quoted(&known))),
+        };
+        Problem { message: format!("there is no argument `{}`", join(place, key)), hint }
+    }
+
+    /// What the schema says about a top-level argument, for a hint.
+    fn about(&self, name: &str) -> Option<String> {
+        let description = self.property(name)?.get("description")?.as_str()?;
+        let first = description.split("\n\n").next().unwrap_or(description).replace('\n', " ");
+        Some(format!("`{name}`: {first}"))
+    }
+}
+
+fn typed(text: &str, schema: Option<&Value>) -> Value {
+    let wants = |wanted: &str| match schema.and_then(|schema| schema.get("type")) {
+        Some(Value::String(name)) => name == wanted,
+        Some(Value::Array(names)) => names.iter().any(|name| name == wanted),
+        _ => false,
+    };
+    if wants("string") {
+        return Value::String(text.into());
+    }
+    let is_plain_text = schema.is_some_and(|schema| {
+        let choices = schema.get("enum").and_then(Value::as_array);
+        choices.is_some_and(|choices| choices.iter().any(|choice| choice == text))
+    });
+    if is_plain_text {
+        return Value::String(text.into());
+    }
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into()))
+}
+
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+fn dotted(pointer: &str) -> String {
+    pointer.trim_start_matches('/').replace('/', ".")
+}
+
+fn join(place: &str, name: &str) -> String {
+    if place.is_empty() { name.to_owned() } else { format!("{}.{name}", dotted(place)) }
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use serde_json::json;
+
+    use super::*;
+
+    fn schema() -> Value {
+        json!({
+            "type": "object",
+            "properties": {
+                "input": { "type": "string", "format": "input-file", "description": "What to read." },
+                "more": { "type": "array", "items": { "$ref": "#/$defs/Track" } },
+                "output": { "anyOf": [{ "type": "string", "format": "output-file" }, { "type": "null" }] },
+                "width": { "type": ["integer", "null"], "minimum": 2 },
+                "quality": { "enum": ["720p", "1080p", null] },
+                "mute": { "type": "boolean" },
+            },
+            "required": ["input"],
+            "additionalProperties": false,
+            "$defs": { "Track": { "type": "object", "properties": {
+                "file": { "type": "string", "format": "input-file" } } } },
+        })
+    }
+
+    fn problems(args: &Value) -> String {
+        let schema = schema();
+        let compiled = ArgsSchema::compile(&schema).unwrap();
+        let lines = compiled.problems(args);
+        let text = |p: &Problem| format!("{} | {}", p.message, p.hint.as_deref().unwrap_or("-"));
+        lines.iter().map(text).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn right_arguments_have_no_problems() {
+        assert_eq!(problems(&json!({ "input": "a.mp4", "width": 640, "quality": "720p" })), "");
+    }
+
+    #[test]
+    fn every_problem_names_its_argument_and_what_would_be_right() {
+        assert_snapshot!(problems(&json!({ "widht": 3, "mute": "yes", "width": 0 })), @r#"
+        argument `mute` is wrong: "yes" is not of type "boolean" | -
+        argument `width` is wrong: 0 is less than the minimum of 2 | -
+        there is no argument `widht` | did you mean `width`?
+        argument `input` is missing | `input`: What to read.
+        "#);
+    }
+
+    #[test]
+    fn pairs_are_typed_by_the_schema() {
+        let schema = schema();
+        let compiled = ArgsSchema::compile(&schema).unwrap();
+        let args = compiled
+            .from_pairs(["input=123", "width=640", "mute=true", "quality=720p", "output=a=b"])
+            .unwrap();
+        let expected = json!({
+            "input": "123", "width": 640, "mute": true, "quality": "720p", "output": "a=b" });
+        assert_eq!(args, expected);
+    }
+
+    #[test]
+    fn a_pair_without_a_sign_or_given_twice_is_refused() {
+        let schema = schema();
+        let compiled = ArgsSchema::compile(&schema).unwrap();
+        assert!(compiled.from_pairs(["input"]).is_err());
+        assert!(compiled.from_pairs(["width=1", "width=2"]).is_err());
+    }
+
+    #[test]
+    fn files_are_found_wherever_they_are_and_made_absolute() {
+        let schema = schema();
+        let compiled = ArgsSchema::compile(&schema).unwrap();
+        let mut args = json!({
+            "input": "a.mp4", "output": "vol://v/o.mp4", "more": [{ "file": "b/c.wav" }] });
+        let pointers: Vec<_> = compiled.files(&args).into_iter().map(|f| f.pointer).collect();
+        assert_eq!(pointers, ["/input", "/output", "/more/0/file"]);
+        compiled.resolve_paths(&mut args, Path::new("/clips"));
+        let expected = json!({
+            "input": "/clips/a.mp4", "output": "vol://v/o.mp4", "more": [{ "file": "/clips/b/c.wav" }] });
+        assert_eq!(args, expected);
+    }
+}

@@ -1,0 +1,120 @@
+//! The door of a worker on the executor's own machine. Its stdin is one end of a socket pair that
+//! carries framed messages both ways; stdout and stderr are the log. When the executor is gone the
+//! socket says so, and the worker stops what it does.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::sync::Arc;
+
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::frame::{self, FromWorker, Invoke, Serve, ToWorker};
+use super::{Worker, execute};
+use crate::handler::{Registry, Report};
+use crate::wire::{Invocation, Outcome, VERSION};
+
+/// Serves calls until the executor hangs up.
+pub(super) async fn serve(registry: Registry) -> io::Result<()> {
+    let (mut reader, mut writer) = private_socket()?.into_split();
+    frame::write(&mut writer, &FromWorker::Hello { v: VERSION }).await?;
+    let Some(ToWorker::Serve(serve)) = frame::read(&mut reader).await? else { return Ok(()) };
+    let worker = Worker {
+        registry: Arc::new(registry),
+        tools: serve.tools.clone(),
+        source: serve.source.clone(),
+    };
+    let (requests, mut next) = mpsc::channel(16);
+    tokio::spawn(receive(reader, requests));
+    while let Some(request) = next.recv().await {
+        if let ToWorker::Invoke(invoke) = request {
+            one_call(&worker, &serve, invoke, &mut next, &mut writer).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes the socket from stdin and puts nothing in its place, so that no child of a handler can
+/// read or write messages by accident.
+fn private_socket() -> io::Result<UnixStream> {
+    let socket = StdStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    socket.set_nonblocking(true)?;
+    UnixStream::from_std(socket)
+}
+
+async fn receive(mut reader: OwnedReadHalf, requests: mpsc::Sender<ToWorker>) {
+    while let Ok(Some(message)) = frame::read(&mut reader).await {
+        if requests.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn one_call(
+    worker: &Worker,
+    serve: &Serve,
+    invoke: Invoke,
+    requests: &mut mpsc::Receiver<ToWorker>,
+    writer: &mut OwnedWriteHalf,
+) -> io::Result<()> {
+    let cancel = CancellationToken::new();
+    let call = invoke.call.clone();
+    let (reports, mut reported) = mpsc::unbounded_channel();
+    let outcome = execute(worker, invocation(serve, invoke), cancel.clone(), move |report| {
+        // The receiver is gone only when the process is about to be.
+        let _ = reports.send(report);
+    });
+    tokio::pin!(outcome);
+    let mut open = true;
+    let outcome: Outcome = loop {
+        tokio::select! {
+            outcome = &mut outcome => break outcome,
+            Some(report) = reported.recv() => frame::write(writer, &message(report)).await?,
+            request = requests.recv(), if open => match request {
+                Some(ToWorker::Cancel { call: which }) if which == call => cancel.cancel(),
+                Some(_) => {}
+                None => {
+                    open = false;
+                    cancel.cancel();
+                }
+            },
+        }
+    };
+    while let Ok(report) = reported.try_recv() {
+        frame::write(writer, &message(report)).await?;
+    }
+    mark_end_of_log(&serve.log_mark)?;
+    frame::write(writer, &FromWorker::Ended { outcome }).await
+}
+
+fn invocation(serve: &Serve, invoke: Invoke) -> Invocation {
+    Invocation {
+        v: VERSION,
+        call: invoke.call,
+        attempt: invoke.attempt,
+        function: serve.function.clone(),
+        args: invoke.args,
+        overwrite: invoke.overwrite,
+        checkpoint: invoke.checkpoint,
+        scratch: invoke.folder.join("scratch"),
+        artifacts: invoke.folder.join("artifacts"),
+        volumes: serve.volumes.clone(),
+    }
+}
+
+fn message(report: Report) -> FromWorker {
+    match report {
+        Report::Progress(progress) => FromWorker::Progress { progress },
+        Report::Checkpoint(value) => FromWorker::Checkpoint { value },
+    }
+}
+
+fn mark_end_of_log(mark: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(mark.as_bytes())?;
+    stdout.flush()
+}
