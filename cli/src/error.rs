@@ -3,6 +3,8 @@
 use std::fmt;
 
 use vdeploy_runtime::Failure;
+use vdeploy_runtime::catalog::CatalogError;
+pub use vdeploy_runtime::suggestion::did_you_mean;
 
 /// How the process ends; the numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,15 +94,14 @@ impl From<Failure> for CliError {
     }
 }
 
-/// The candidate that `typed` was probably meant to be.
-pub fn did_you_mean<'a>(
-    typed: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(typed, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
-        .min()
-        .map(|(_, candidate)| candidate)
+impl From<CatalogError> for CliError {
+    fn from(error: CatalogError) -> Self {
+        let hint = error.hint();
+        let source = std::error::Error::source(&error);
+        CliError {
+            causes: source.into_iter().map(ToString::to_string).collect(),
+            hints: hint.into_iter().collect(),
+            ..CliError::failed(error.to_string())
+        }
+    }
 }

@@ -30,6 +30,7 @@ pub mod home;
 pub mod process;
 pub mod secret;
 pub mod storage;
+pub mod suggestion;
 pub mod wire;
 pub mod worker;
 
