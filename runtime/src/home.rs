@@ -87,6 +87,11 @@ impl EnvironmentHome {
         self.volumes().join(name)
     }
 
+    /// What is known about volumes beside their files: who created them, remembered hashes.
+    pub fn volume_records(&self) -> PathBuf {
+        self.root.join("volume-records")
+    }
+
     /// Secrets; each is a file of mode 0600.
     pub fn secrets(&self) -> PathBuf {
         self.root.join("secrets")

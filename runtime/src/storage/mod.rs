@@ -4,6 +4,7 @@
 mod reference;
 mod staged;
 mod volume;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 pub use reference::{FileRef, InputFile, OutputFile, ReferenceError};
 pub use staged::StagedOutput;
 pub use volume::{Volume, VolumePathError};
+pub use volumes::{Contents, VolumeRecord, Volumes, VolumesError};
 
 use crate::wire::{Failure, FailureKind, Invocation};
 
