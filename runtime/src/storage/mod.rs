@@ -1,8 +1,10 @@
 //! The files of a call: where inputs come from, and how outputs get to their place whole or not
 //! at all.
 
+mod place;
 mod reference;
 mod staged;
+mod staging;
 mod volume;
 mod volumes;
 
