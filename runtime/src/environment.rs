@@ -23,3 +23,9 @@ pub fn volume_variable(name: &str) -> String {
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
     VOLUME_PREFIX.chars().chain(upper).collect()
 }
+
+/// Where programs without a path are looked up.
+#[expect(clippy::disallowed_methods, reason = "variables are read here")]
+pub fn search_path() -> Option<std::ffi::OsString> {
+    std::env::var_os("PATH")
+}

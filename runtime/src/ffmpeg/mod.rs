@@ -1,6 +1,23 @@
 //! ffmpeg as data and as a process: jobs and arguments are pure, one file spawns.
+//!
+//! A [`job::Job`] says what is wanted, [`args`] turns it into an argv, [`exec`] runs it and gives
+//! back what ffmpeg counted, [`failure`] turns what went wrong into one plain sentence.
+
+pub mod args;
+pub mod exec;
+pub mod failure;
+pub mod filter;
+pub mod input;
+pub mod inspect;
+pub mod job;
+pub mod log;
+pub mod probe;
+pub mod progress;
+pub mod rational;
 
 use std::path::PathBuf;
+
+pub use rational::Rational;
 
 /// Where ffmpeg and ffprobe are, and where facts about this machine are remembered.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

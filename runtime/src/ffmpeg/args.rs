@@ -1,0 +1,295 @@
+//! A job as an argv. Pure: the same job always gives the same arguments.
+
+use std::ffi::OsString;
+
+use super::input;
+use super::job::{
+    Audio, AudioEncoder, Container, Decode, Encoder, HdrMetadata, Input, Job, Output, Rate, Speed,
+    Subtitle, SubtitleCodec, Video, VideoCodec,
+};
+
+/// Seconds between two reports of progress.
+const REPORT_SECONDS: &str = "0.25";
+
+/// The arguments of `job`, without the program. ffmpeg's standard input stays open for its `q`
+/// command, so `-nostdin` is never among them.
+pub fn args(job: &Job) -> Vec<OsString> {
+    let mut args = Args::default();
+    args.add(["-y", "-hide_banner", "-loglevel", "level+verbose", "-nostats"]);
+    args.add(["-progress", "pipe:1", "-stats_period", REPORT_SECONDS]);
+    for input in &job.inputs {
+        args.input(input, job.threads);
+    }
+    for output in &job.outputs {
+        args.output(output, job.threads);
+    }
+    args.0
+}
+
+#[derive(Default)]
+struct Args(Vec<OsString>);
+
+impl Args {
+    fn add<S: Into<OsString>>(&mut self, args: impl IntoIterator<Item = S>) {
+        self.0.extend(args.into_iter().map(Into::into));
+    }
+
+    fn option(&mut self, name: &str, value: impl ToString) {
+        self.add([name.to_owned(), value.to_string()]);
+    }
+
+    fn threads(&mut self, threads: Option<u16>) {
+        if let Some(threads) = threads {
+            self.option("-threads", threads);
+        }
+    }
+
+    fn input(&mut self, input: &Input, threads: Option<u16>) {
+        if let Decode::Cuda { gpu } = input.decode {
+            self.add(["-hwaccel", "cuda", "-hwaccel_output_format", "cuda"]);
+            self.option("-hwaccel_device", gpu);
+        }
+        self.threads(threads);
+        self.add(input::guards());
+        self.add([OsString::from("-i"), input::url(&input.path)]);
+    }
+
+    fn output(&mut self, output: &Output, threads: Option<u16>) {
+        self.video(&output.video, output.container);
+        for (index, audio) in output.audio.iter().enumerate() {
+            self.audio(index, audio);
+        }
+        for (index, subtitle) in output.subtitles.iter().enumerate() {
+            self.subtitle(index, *subtitle);
+        }
+        self.threads(threads);
+        self.add(["-map_metadata", "0", "-map_chapters", "0", "-dn"]);
+        // A late or sparse track must not make ffmpeg give up on the others.
+        self.add(["-max_muxing_queue_size", "4096"]);
+        if output.container.is_mp4() {
+            self.add(["-movflags", "+faststart"]);
+        }
+        self.add(["-f", output.container.name()]);
+        self.add([input::url(&output.path)]);
+    }
+
+    fn video(&mut self, video: &Video, container: Container) {
+        self.option("-map", format!("{}:{}", video.source.input, video.source.stream));
+        if !video.filters.is_empty() {
+            self.option("-filter:v:0", &video.filters);
+        }
+        self.add(["-fps_mode:v:0", "passthrough"]);
+        if let Some(base) = video.time_base {
+            self.option("-enc_time_base:v:0", format!("{}:{}", base.num, base.den));
+        }
+        self.add(["-c:v:0", video.encoder.name()]);
+        self.encoder(video);
+        if video.encoder.codec() == VideoCodec::Hevc && container.is_mp4() {
+            // Apple's players take HEVC by this tag only.
+            self.add(["-tag:v:0", "hvc1"]);
+        }
+    }
+
+    fn encoder(&mut self, video: &Video) {
+        let speed = video.speed;
+        match video.encoder {
+            Encoder::X264 => {
+                self.add(["-preset", x264_preset(speed)]);
+                self.rate("-crf", video.rate);
+            }
+            Encoder::X265 => {
+                self.add(["-preset", x264_preset(speed)]);
+                self.rate("-crf", video.rate);
+                self.option("-x265-params", x265_params(video.hdr.as_ref()));
+            }
+            Encoder::SvtAv1 => {
+                self.option("-preset", svt_preset(speed));
+                self.rate("-crf", video.rate);
+                if let Some(params) = video.hdr.as_ref().and_then(svt_params) {
+                    self.option("-svtav1-params", params);
+                }
+            }
+            Encoder::Aom => {
+                self.option("-cpu-used", aom_cpu_used(speed));
+                self.add(["-row-mt", "1"]);
+                self.unbounded_rate("-crf", video.rate);
+            }
+            Encoder::Vp9 => {
+                let (deadline, cpu_used) = vp9_speed(speed);
+                self.add(["-deadline", deadline, "-cpu-used", cpu_used, "-row-mt", "1"]);
+                self.unbounded_rate("-crf", video.rate);
+            }
+            Encoder::Nvenc { codec, gpu } => {
+                self.option("-gpu", gpu);
+                self.add(["-preset", nvenc_preset(speed), "-tune", "hq", "-rc", "vbr"]);
+                self.unbounded_rate("-cq", nvenc_rate(codec, video.rate));
+            }
+        }
+    }
+
+    fn rate(&mut self, quality: &str, rate: Rate) {
+        match rate {
+            Rate::Quality(value) => self.option(quality, value),
+            Rate::Bitrate(bits) => self.option("-b:v:0", bits),
+        }
+    }
+
+    /// For encoders whose constant quality is capped by a default bit rate.
+    fn unbounded_rate(&mut self, quality: &str, rate: Rate) {
+        self.rate(quality, rate);
+        if matches!(rate, Rate::Quality(_)) {
+            self.add(["-b:v:0", "0"]);
+        }
+    }
+
+    fn audio(&mut self, index: usize, audio: &Audio) {
+        self.option("-map", format!("{}:{}", audio.source.input, audio.source.stream));
+        if !audio.filters.is_empty() {
+            self.option(&format!("-filter:a:{index}"), &audio.filters);
+        }
+        let (codec, bits) = match audio.encoder {
+            AudioEncoder::Copy => ("copy", None),
+            AudioEncoder::Aac(bits) => ("aac", Some(bits)),
+            AudioEncoder::Opus(bits) => ("libopus", Some(bits)),
+        };
+        self.option(&format!("-c:a:{index}"), codec);
+        if let Some(bits) = bits {
+            self.option(&format!("-b:a:{index}"), bits);
+        }
+    }
+
+    fn subtitle(&mut self, index: usize, subtitle: Subtitle) {
+        self.option("-map", format!("{}:{}", subtitle.source.input, subtitle.source.stream));
+        let codec = match subtitle.codec {
+            SubtitleCodec::Copy => "copy",
+            SubtitleCodec::MovText => "mov_text",
+            SubtitleCodec::Srt => "srt",
+            SubtitleCodec::WebVtt => "webvtt",
+        };
+        self.option(&format!("-c:s:{index}"), codec);
+    }
+}
+
+fn x264_preset(speed: Speed) -> &'static str {
+    match speed {
+        Speed::Ultrafast => "ultrafast",
+        Speed::Superfast => "superfast",
+        Speed::Veryfast => "veryfast",
+        Speed::Faster => "faster",
+        Speed::Fast => "fast",
+        Speed::Medium => "medium",
+        Speed::Slow => "slow",
+        Speed::Slower => "slower",
+        Speed::Veryslow => "veryslow",
+    }
+}
+
+fn svt_preset(speed: Speed) -> u8 {
+    match speed {
+        Speed::Ultrafast => 12,
+        Speed::Superfast => 11,
+        Speed::Veryfast => 10,
+        Speed::Faster => 9,
+        Speed::Fast => 8,
+        Speed::Medium => 7,
+        Speed::Slow => 5,
+        Speed::Slower => 4,
+        Speed::Veryslow => 3,
+    }
+}
+
+fn aom_cpu_used(speed: Speed) -> u8 {
+    match speed {
+        Speed::Ultrafast | Speed::Superfast | Speed::Veryfast => 8,
+        Speed::Faster => 7,
+        Speed::Fast => 6,
+        Speed::Medium => 5,
+        Speed::Slow => 4,
+        Speed::Slower => 3,
+        Speed::Veryslow => 2,
+    }
+}
+
+fn vp9_speed(speed: Speed) -> (&'static str, &'static str) {
+    match speed {
+        Speed::Ultrafast => ("realtime", "8"),
+        Speed::Superfast => ("realtime", "7"),
+        Speed::Veryfast => ("realtime", "6"),
+        Speed::Faster => ("good", "5"),
+        Speed::Fast => ("good", "4"),
+        Speed::Medium => ("good", "3"),
+        Speed::Slow => ("good", "2"),
+        Speed::Slower => ("good", "1"),
+        Speed::Veryslow => ("good", "0"),
+    }
+}
+
+fn nvenc_preset(speed: Speed) -> &'static str {
+    match speed {
+        Speed::Ultrafast | Speed::Superfast => "p1",
+        Speed::Veryfast => "p2",
+        Speed::Faster => "p3",
+        Speed::Fast | Speed::Medium => "p4",
+        Speed::Slow => "p5",
+        Speed::Slower => "p6",
+        Speed::Veryslow => "p7",
+    }
+}
+
+/// NVENC's `-cq` goes to 51 for every codec, also where the codec's own scale goes to 63.
+fn nvenc_rate(codec: VideoCodec, rate: Rate) -> Rate {
+    match (codec, rate) {
+        (VideoCodec::Av1, Rate::Quality(value)) => {
+            Rate::Quality(u8::try_from(u16::from(value) * 51 / 63).unwrap_or(51))
+        }
+        _ => rate,
+    }
+}
+
+fn x265_params(hdr: Option<&HdrMetadata>) -> String {
+    let mut params = vec!["log-level=error".to_owned()];
+    let Some(hdr) = hdr else { return params.remove(0) };
+    params.push("hdr10=1:repeat-headers=1".into());
+    if let Some(m) = &hdr.mastering {
+        let point = |(x, y): (u32, u32)| format!("({x},{y})");
+        params.push(format!(
+            "master-display=G{}B{}R{}WP{}L{}",
+            point(m.green),
+            point(m.blue),
+            point(m.red),
+            point(m.white),
+            point(m.luminance)
+        ));
+    }
+    if let Some((brightest, average)) = hdr.content_light {
+        params.push(format!("max-cll={brightest},{average}"));
+    }
+    params.join(":")
+}
+
+/// SVT-AV1 takes the same figures as decimals.
+fn svt_params(hdr: &HdrMetadata) -> Option<String> {
+    let mut params = Vec::new();
+    if let Some(m) = &hdr.mastering {
+        let point =
+            |(x, y): (u32, u32)| format!("({},{})", decimal(x, 50_000.0), decimal(y, 50_000.0));
+        let (most, least) = m.luminance;
+        params.push(format!(
+            "mastering-display=G{}B{}R{}WP{}L({},{})",
+            point(m.green),
+            point(m.blue),
+            point(m.red),
+            point(m.white),
+            decimal(most, 10_000.0),
+            decimal(least, 10_000.0)
+        ));
+    }
+    if let Some((brightest, average)) = hdr.content_light {
+        params.push(format!("content-light={brightest},{average}"));
+    }
+    (!params.is_empty()).then(|| params.join(":"))
+}
+
+fn decimal(value: u32, unit: f64) -> f64 {
+    f64::from(value) / unit
+}

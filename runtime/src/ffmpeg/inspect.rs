@@ -1,0 +1,66 @@
+//! Looks at a file with ffprobe, and says what is wrong with one that isn't media.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio_util::sync::CancellationToken;
+
+use super::exec::{self, ExecError};
+use super::job::HdrMetadata;
+use super::probe::{self, Count, Media};
+use super::{Tools, failure, input};
+use crate::wire::{Failure, FailureKind};
+
+/// Bytes that are looked at to say what a file that isn't media seems to be.
+const HEAD: u64 = 512;
+
+impl Tools {
+    /// What the file at `path` is; `name` is what the caller called it.
+    pub async fn inspect(
+        &self,
+        path: &Path,
+        name: &str,
+        count: Count,
+        cancel: &CancellationToken,
+    ) -> Result<Media, Failure> {
+        // Counting takes as long as the call may take; a header doesn't.
+        let limit = (count != Count::Nothing).then_some(Duration::MAX);
+        let args = probe::args(path, count);
+        match exec::capture(&self.ffprobe, args, limit, cancel).await {
+            Ok(json) => probe::parse(&json).map_err(|error| unreadable(name).cause(error)),
+            Err(error @ ExecError::Failed { .. }) => {
+                let mut failure = failure::failure(error, &unreadable(name).message);
+                if let Some(what) = seems(path).await {
+                    failure.causes.insert(0, what.into());
+                }
+                Err(failure.hint(format!("see what it is: `file {}`", path.display())))
+            }
+            Err(error) => Err(failure::failure(error, &unreadable(name).message)),
+        }
+    }
+
+    /// HDR metadata of a video stream that only its frames carry. Absent where it can't be read:
+    /// the picture is whole without it.
+    pub async fn hdr_of_first_frame(
+        &self,
+        path: &Path,
+        stream: u32,
+        cancel: &CancellationToken,
+    ) -> Option<HdrMetadata> {
+        let args = probe::first_frame_args(path, stream);
+        let json = exec::capture(&self.ffprobe, args, None, cancel).await.ok()?;
+        probe::parse_first_frame(&json).ok()?
+    }
+}
+
+fn unreadable(name: &str) -> Failure {
+    Failure::new(FailureKind::InvalidInput, format!("`{name}` isn't a video that can be read"))
+}
+
+async fn seems(path: &Path) -> Option<&'static str> {
+    let mut head = Vec::new();
+    let file = tokio::fs::File::open(path).await.ok()?;
+    file.take(HEAD).read_to_end(&mut head).await.ok()?;
+    input::looks_like(&head)
+}

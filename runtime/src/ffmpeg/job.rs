@@ -1,0 +1,375 @@
+//! What ffmpeg is asked to do, as data: a wrong job doesn't compile, a right one has one argv.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Rational;
+use super::filter::Chain;
+
+/// One run of ffmpeg.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Files to read.
+    pub inputs: Vec<Input>,
+    /// Files to write.
+    pub outputs: Vec<Output>,
+    /// Threads of each decoder and encoder; none lets them choose.
+    pub threads: Option<u16>,
+}
+
+/// A file to read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Where its video is decoded.
+    pub decode: Decode,
+}
+
+/// Where video is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decode {
+    /// On the CPU.
+    Software,
+    /// By NVDEC, and the frames stay in the memory of this GPU.
+    Cuda {
+        /// The GPU's index.
+        gpu: u32,
+    },
+}
+
+/// A file to write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// Where it goes.
+    pub path: PathBuf,
+    /// Its format.
+    pub container: Container,
+    /// Its picture.
+    pub video: Video,
+    /// Its sound, one entry per track.
+    pub audio: Vec<Audio>,
+    /// Its subtitles, one entry per track.
+    pub subtitles: Vec<Subtitle>,
+}
+
+/// One stream of one input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Index of the input in the job.
+    pub input: u32,
+    /// Index of the stream in the input.
+    pub stream: u32,
+}
+
+/// A video track to make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Video {
+    /// What it is made of.
+    pub source: Source,
+    /// What is done to each frame.
+    pub filters: Chain,
+    /// What codes it.
+    pub encoder: Encoder,
+    /// How many bits are spent.
+    pub rate: Rate,
+    /// How much work is spent.
+    pub speed: Speed,
+    /// The unit of its timestamps: the source's own, so that no two frames fall on one instant.
+    pub time_base: Option<Rational>,
+    /// HDR metadata of the whole track.
+    pub hdr: Option<HdrMetadata>,
+}
+
+/// An audio track to make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Audio {
+    /// What it is made of.
+    pub source: Source,
+    /// What codes it.
+    pub encoder: AudioEncoder,
+    /// What is done to it.
+    pub filters: Chain,
+}
+
+/// What codes audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudioEncoder {
+    /// Packets go over as they are.
+    Copy,
+    /// AAC of this many bits per second.
+    Aac(u32),
+    /// Opus of this many bits per second.
+    Opus(u32),
+}
+
+/// A subtitle track to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subtitle {
+    /// What it is made of.
+    pub source: Source,
+    /// How it is coded.
+    pub codec: SubtitleCodec,
+}
+
+/// How subtitles are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubtitleCodec {
+    /// Packets go over as they are.
+    Copy,
+    /// Timed text of MP4 and MOV.
+    MovText,
+    /// SubRip.
+    Srt,
+    /// WebVTT.
+    WebVtt,
+}
+
+/// Formats of files that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// `.mp4`, `.m4v`
+    Mp4,
+    /// `.mov`
+    Mov,
+    /// `.mkv`
+    Matroska,
+    /// `.webm`
+    WebM,
+}
+
+/// Video codecs.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum VideoCodec {
+    /// H.264: plays everywhere.
+    H264,
+    /// HEVC (H.265): smaller; Apple devices and TVs.
+    Hevc,
+    /// AV1: smallest; recent browsers and devices.
+    Av1,
+    /// VP9: browsers.
+    Vp9,
+}
+
+/// What codes video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoder {
+    /// libx264
+    X264,
+    /// libx265
+    X265,
+    /// libsvtav1
+    SvtAv1,
+    /// libaom-av1
+    Aom,
+    /// libvpx-vp9
+    Vp9,
+    /// NVENC of one GPU.
+    Nvenc {
+        /// What it makes.
+        codec: VideoCodec,
+        /// The GPU's index.
+        gpu: u32,
+    },
+}
+
+/// How many bits are spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    /// Constant quality on the codec's own scale; lower is better.
+    Quality(u8),
+    /// Bits per second on average.
+    Bitrate(u64),
+}
+
+/// How much work an encoder puts into a smaller file: x264's names, translated for the others.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Speed {
+    /// Fastest, largest.
+    Ultrafast,
+    /// Very fast.
+    Superfast,
+    /// Still very fast.
+    Veryfast,
+    /// Faster than `fast`.
+    Faster,
+    /// A little faster than the default.
+    Fast,
+    /// The default.
+    #[default]
+    Medium,
+    /// Smaller.
+    Slow,
+    /// Smaller still.
+    Slower,
+    /// Slowest, smallest.
+    Veryslow,
+}
+
+/// Formats of decoded pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelFormat {
+    /// 8 bits, 4:2:0.
+    Yuv420p,
+    /// 10 bits, 4:2:0.
+    Yuv420p10,
+    /// 8 bits, 4:2:0, as GPUs hold it.
+    Nv12,
+    /// 10 bits, 4:2:0, as GPUs hold it.
+    P010,
+}
+
+/// Static HDR metadata (SMPTE ST 2086 and CTA-861.3), in the integers that codecs store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HdrMetadata {
+    /// The display it was graded on.
+    pub mastering: Option<Mastering>,
+    /// Brightest pixel and brightest average, in nits.
+    pub content_light: Option<(u32, u32)>,
+}
+
+/// The display that a grading was made on. Chromaticities in 1/50000, light in 1/10000 nit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mastering {
+    /// x and y of red.
+    pub red: (u32, u32),
+    /// x and y of green.
+    pub green: (u32, u32),
+    /// x and y of blue.
+    pub blue: (u32, u32),
+    /// x and y of white.
+    pub white: (u32, u32),
+    /// Most and least light.
+    pub luminance: (u32, u32),
+}
+
+impl Encoder {
+    /// ffmpeg's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoder::X264 => "libx264",
+            Encoder::X265 => "libx265",
+            Encoder::SvtAv1 => "libsvtav1",
+            Encoder::Aom => "libaom-av1",
+            Encoder::Vp9 => "libvpx-vp9",
+            Encoder::Nvenc { codec, .. } => nvenc_name(codec),
+        }
+    }
+
+    /// What it makes.
+    pub fn codec(self) -> VideoCodec {
+        match self {
+            Encoder::X264 => VideoCodec::H264,
+            Encoder::X265 => VideoCodec::Hevc,
+            Encoder::SvtAv1 | Encoder::Aom => VideoCodec::Av1,
+            Encoder::Vp9 => VideoCodec::Vp9,
+            Encoder::Nvenc { codec, .. } => codec,
+        }
+    }
+
+    /// It runs on a GPU.
+    pub fn is_hardware(self) -> bool {
+        matches!(self, Encoder::Nvenc { .. })
+    }
+}
+
+/// No GPU makes VP9; the planner never asks for it, and ffmpeg would say that it has none.
+fn nvenc_name(codec: VideoCodec) -> &'static str {
+    match codec {
+        VideoCodec::H264 => "h264_nvenc",
+        VideoCodec::Hevc => "hevc_nvenc",
+        VideoCodec::Av1 => "av1_nvenc",
+        VideoCodec::Vp9 => "vp9_nvenc",
+    }
+}
+
+impl VideoCodec {
+    /// As people write it.
+    pub fn title(self) -> &'static str {
+        match self {
+            VideoCodec::H264 => "H.264",
+            VideoCodec::Hevc => "HEVC",
+            VideoCodec::Av1 => "AV1",
+            VideoCodec::Vp9 => "VP9",
+        }
+    }
+
+    /// As arguments name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            VideoCodec::H264 => "h264",
+            VideoCodec::Hevc => "hevc",
+            VideoCodec::Av1 => "av1",
+            VideoCodec::Vp9 => "vp9",
+        }
+    }
+}
+
+impl PixelFormat {
+    /// ffmpeg's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            PixelFormat::Yuv420p => "yuv420p",
+            PixelFormat::Yuv420p10 => "yuv420p10le",
+            PixelFormat::Nv12 => "nv12",
+            PixelFormat::P010 => "p010le",
+        }
+    }
+}
+
+impl Container {
+    /// The container that a file name asks for.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        match extension.to_ascii_lowercase().as_str() {
+            "mp4" | "m4v" => Some(Container::Mp4),
+            "mov" => Some(Container::Mov),
+            "mkv" => Some(Container::Matroska),
+            "webm" => Some(Container::WebM),
+            _ => None,
+        }
+    }
+
+    /// ffmpeg's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Container::Mp4 => "mp4",
+            Container::Mov => "mov",
+            Container::Matroska => "matroska",
+            Container::WebM => "webm",
+        }
+    }
+
+    /// The usual extension.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Container::Mp4 => "mp4",
+            Container::Mov => "mov",
+            Container::Matroska => "mkv",
+            Container::WebM => "webm",
+        }
+    }
+
+    /// It is of the MP4 family.
+    pub fn is_mp4(self) -> bool {
+        matches!(self, Container::Mp4 | Container::Mov)
+    }
+}

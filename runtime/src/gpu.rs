@@ -1,1 +1,0 @@
-//! What this machine can really do, proven by encoding a frame.

@@ -1,0 +1,134 @@
+//! Trials: one tiny clip through each encoder and decoder.
+
+use std::ffi::OsString;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Gpu;
+use crate::ffmpeg::exec::{self, ExecError};
+use crate::ffmpeg::job::{Encoder, VideoCodec};
+use crate::ffmpeg::{Tools, failure};
+use crate::wire::Failure;
+
+/// A clip that every encoder takes; ffmpeg makes it by itself.
+const CLIP: &str = "testsrc2=s=256x256:r=25:d=0.08";
+
+/// CPU encoders of a codec, best first.
+pub(super) fn candidates(codec: VideoCodec) -> &'static [Encoder] {
+    match codec {
+        VideoCodec::H264 => &[Encoder::X264],
+        VideoCodec::Hevc => &[Encoder::X265],
+        VideoCodec::Av1 => &[Encoder::SvtAv1, Encoder::Aom],
+        VideoCodec::Vp9 => &[Encoder::Vp9],
+    }
+}
+
+/// The first CPU encoder of `codec` that works.
+pub(super) async fn software(
+    tools: &Tools,
+    codec: VideoCodec,
+    cancel: &CancellationToken,
+) -> Result<Option<Encoder>, Failure> {
+    for encoder in candidates(codec) {
+        if run(tools, &["-c:v", encoder.name(), "-f", "null", "-"], cancel).await?.is_ok() {
+            return Ok(Some(*encoder));
+        }
+    }
+    Ok(None)
+}
+
+/// What each GPU can do.
+pub(super) async fn gpus(
+    tools: &Tools,
+    names: &[String],
+    cancel: &CancellationToken,
+) -> Result<Vec<Gpu>, Failure> {
+    let mut gpus = Vec::new();
+    for (index, name) in (0_u32..).zip(names) {
+        let mut gpu = Gpu { index, name: name.clone(), encode: Default::default(), decode: Ok(()) };
+        for codec in [VideoCodec::H264, VideoCodec::Hevc, VideoCodec::Av1] {
+            let encoder = Encoder::Nvenc { codec, gpu: index };
+            let args = [
+                "-pix_fmt",
+                "yuv420p",
+                "-c:v",
+                encoder.name(),
+                "-gpu",
+                &index.to_string(),
+                "-f",
+                "null",
+                "-",
+            ];
+            gpu.encode.insert(codec, run(tools, &args, cancel).await?);
+        }
+        gpu.decode = decode(tools, index, cancel).await?;
+        gpus.push(gpu);
+    }
+    Ok(gpus)
+}
+
+/// Decodes and resizes on the GPU. A decoder that falls back to the CPU is found out by the
+/// resizer, which takes nothing but frames in GPU memory.
+async fn decode(
+    tools: &Tools,
+    gpu: u32,
+    cancel: &CancellationToken,
+) -> Result<Result<(), String>, Failure> {
+    let Ok(folder) = tempfile::tempdir() else {
+        return Ok(Err("no temporary folder to try the decoder in".into()));
+    };
+    let clip = folder.path().join("clip.mp4");
+    let clip = clip.to_string_lossy();
+    if let Err(why) = run(tools, &["-pix_fmt", "yuv420p", "-c:v", "libx264", &clip], cancel).await?
+    {
+        return Ok(Err(format!("no clip to try the decoder on: {why}")));
+    }
+    let gpu = gpu.to_string();
+    let args = [
+        "-y",
+        "-loglevel",
+        "level+warning",
+        "-hwaccel",
+        "cuda",
+        "-hwaccel_output_format",
+        "cuda",
+        "-hwaccel_device",
+        &gpu,
+        "-i",
+        &clip,
+        "-vf",
+        "scale_cuda=w=128:h=128",
+        "-f",
+        "null",
+        "-",
+    ];
+    attempt(tools, args.map(OsString::from).into(), cancel).await
+}
+
+async fn run(
+    tools: &Tools,
+    output: &[&str],
+    cancel: &CancellationToken,
+) -> Result<Result<(), String>, Failure> {
+    let input = ["-y", "-loglevel", "level+warning", "-f", "lavfi", "-i", CLIP];
+    let args = input.iter().chain(output).map(OsString::from).collect();
+    attempt(tools, args, cancel).await
+}
+
+/// One trial: whether it worked, or in one plain sentence why not. That ffmpeg can't be run at all
+/// is no answer but a failure.
+async fn attempt(
+    tools: &Tools,
+    args: Vec<OsString>,
+    cancel: &CancellationToken,
+) -> Result<Result<(), String>, Failure> {
+    match exec::ffmpeg(&tools.ffmpeg, args, cancel, |_| {}).await {
+        Ok(_) => Ok(Ok(())),
+        Err(ExecError::Failed { log, .. }) => {
+            let known = failure::hardware_reason(&log).map(|(reason, _)| reason.to_owned());
+            let said = || log.error_lines().next().unwrap_or("ffmpeg failed").to_owned();
+            Ok(Err(known.unwrap_or_else(said)))
+        }
+        Err(error) => Err(failure::failure(error, "can't find out what this machine can do")),
+    }
+}

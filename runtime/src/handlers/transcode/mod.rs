@@ -1,0 +1,147 @@
+//! Makes another video of a video: size, codec, quality, on a GPU where there is one.
+//!
+//! [`plan`] decides, [`crate::ffmpeg`] works, [`verify`] judges; this file is the order of it.
+
+pub mod args;
+mod attempt;
+pub mod plan;
+pub mod size;
+mod tracks;
+pub mod verify;
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use self::args::Args;
+use self::attempt::Attempt;
+use self::plan::Place;
+use self::verify::Verified;
+use crate::ffmpeg::job::{Container, VideoCodec};
+use crate::ffmpeg::probe::{Count, Kind, Media};
+use crate::gpu::Capabilities;
+use crate::handler::{Context, Handler};
+use crate::wire::{Failure, FailureKind, Phase, Progress};
+
+/// The `transcode` handler.
+#[derive(Debug)]
+pub struct Transcode;
+
+/// What `transcode` returns.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Output {
+    /// Where the result is.
+    pub output: String,
+    /// The encoder that was used, by ffmpeg's name.
+    pub encoder: String,
+    /// Why the CPU was used although a GPU was wanted; null when that isn't so.
+    pub fallback: Option<String>,
+    /// Seconds that ffmpeg worked.
+    pub seconds: f64,
+    /// Seconds of video per second of work.
+    pub speed: f64,
+    /// Size of the input in bytes.
+    pub input_bytes: u64,
+    /// Size of the result in bytes.
+    pub output_bytes: u64,
+    /// What was checked before this counted as a result; null with `verify=off`.
+    pub verified: Option<Verified>,
+    /// What of the input didn't come along, or was changed on the way.
+    pub notes: Vec<String>,
+}
+
+impl Handler for Transcode {
+    type Args = Args;
+    type Output = Output;
+
+    const NAME: &'static str = "transcode";
+    const ABOUT: &'static str = "Makes another video of a video: size, codec, quality.";
+
+    async fn run(&self, cx: Context, args: Args) -> Result<Output, Failure> {
+        let container = container(&args)?;
+        let codec = plan::codec(&args, container)?;
+        args.check(codec)?;
+        let input = cx.files().input(&args.input).await?;
+        let hardware = args.hardware.unwrap_or(cx.invocation().function.hardware);
+        let (media, machine) = tokio::join!(
+            inspect(&cx, &args, &input, codec),
+            Capabilities::of(cx.tools(), hardware, codec, cx.cancellation())
+        );
+        let (media, machine) = (media?, machine?);
+        let staged = cx.files().output(args.output.as_ref(), &default_name(&args, container))?;
+        let target = staged.path();
+        let place = Place { input: &input, name: args.input.as_str(), output: &target, container };
+        let attempt = Attempt { cx: &cx, args: &args, media: &media, place };
+        let plan = plan::plan(&args, hardware, &media, &machine, place)?;
+        let started = Instant::now();
+        let (plan, run) = attempt.run(plan, hardware, &machine).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        let verified = attempt.verify(&plan, &run).await?;
+        cx.progress(Progress { phase: Phase::Uploading, ..Progress::default() });
+        let artifact = staged.commit("output")?;
+        let output = Output {
+            output: artifact.location.clone(),
+            encoder: plan.output().video.encoder.name().into(),
+            seconds,
+            speed: run.last.seconds / seconds,
+            input_bytes: media.bytes,
+            output_bytes: artifact.bytes,
+            verified,
+            fallback: plan.fallback,
+            notes: plan.notes,
+        };
+        cx.add_artifact(artifact);
+        Ok(output)
+    }
+}
+
+/// What the input is. HDR metadata that only frames carry is looked up when it will be kept.
+async fn inspect(
+    cx: &Context,
+    args: &Args,
+    path: &Path,
+    codec: VideoCodec,
+) -> Result<Media, Failure> {
+    let tools = cx.tools();
+    let name = args.input.as_str();
+    let mut media = tools.inspect(path, name, Count::Nothing, cx.cancellation()).await?;
+    let keeps = matches!(codec, VideoCodec::Hevc | VideoCodec::Av1) && args.ten_bit != Some(false);
+    let silent = media.video().and_then(|(stream, video)| {
+        (keeps && video.hdr_transfer().is_some() && video.hdr.is_none()).then_some(stream.index)
+    });
+    if let Some(index) = silent {
+        let hdr = tools.hdr_of_first_frame(path, index, cx.cancellation()).await;
+        for stream in media.streams.iter_mut().filter(|stream| stream.index == index) {
+            if let Kind::Video(video) = &mut stream.kind {
+                video.hdr = hdr;
+            }
+        }
+    }
+    Ok(media)
+}
+
+fn container(args: &Args) -> Result<Container, Failure> {
+    let Some(output) = &args.output else {
+        return Ok(match args.codec {
+            Some(VideoCodec::Vp9) => Container::WebM,
+            _ => Container::Mp4,
+        });
+    };
+    let extension = Path::new(output.as_str()).extension().unwrap_or_default().to_string_lossy();
+    Container::of_extension(&extension).ok_or_else(|| {
+        Failure::new(
+            FailureKind::InvalidArgs,
+            format!("`{}` doesn't say which format is wanted", output.as_str()),
+        )
+        .cause(format!("`.{extension}` is none of .mp4, .m4v, .mov, .mkv and .webm"))
+        .hint("name an output that ends in `.mp4`")
+    })
+}
+
+/// The input's name with the container's extension.
+fn default_name(args: &Args, container: Container) -> String {
+    let stem = Path::new(args.input.as_str()).file_stem().unwrap_or("output".as_ref());
+    format!("{}.{}", stem.to_string_lossy(), container.extension())
+}

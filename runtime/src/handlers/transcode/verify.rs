@@ -1,0 +1,175 @@
+//! Whether a result holds up: what ffmpeg counted, what the header promised and what is in the
+//! file that was written. Pure.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::plan::Expect;
+use crate::ffmpeg::exec::Finished;
+use crate::ffmpeg::log::InputCount;
+use crate::ffmpeg::probe::{Media, Stream};
+use crate::wire::{Failure, FailureKind};
+
+/// The share of frames that a damaged input may lose before the result counts as broken.
+const TOLERATED_LOSS: f64 = 0.05;
+
+/// How a result was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// ffmpeg's exit status and counts, and a count of the packets in the result.
+    Packets,
+    /// The same, and the result was decoded.
+    Decoded,
+}
+
+/// What was verified.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Verified {
+    /// Frames that were decoded from the input.
+    pub frames_in: u64,
+    /// Frames in the result.
+    pub frames_out: u64,
+    /// Frames of the input that could not be decoded.
+    pub frames_lost: u64,
+    /// Seconds of the result.
+    pub duration_seconds: f64,
+    /// Width of the result in pixels.
+    pub width: u32,
+    /// Height of the result in pixels.
+    pub height: u32,
+    /// Audio tracks of the result, by codec.
+    pub audio: Vec<String>,
+    /// How it was checked.
+    pub method: Method,
+}
+
+/// What is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// What the caller called the input.
+    pub name: &'a str,
+    /// What the input's header claims.
+    pub input: &'a Media,
+    /// What the result should be like.
+    pub expect: Expect,
+    /// What ffmpeg said.
+    pub run: &'a Finished,
+    /// The result as it was read back.
+    pub result: &'a Media,
+    /// Frames that were decoded from the result, if they were.
+    pub decoded: Option<u64>,
+}
+
+/// Accepts a result, or says what is wrong with it, or with the input that it comes from.
+pub fn judge(evidence: Evidence<'_>) -> Result<Verified, Failure> {
+    let Evidence { expect, run, result, decoded, .. } = evidence;
+    let read = run.log.inputs.get(&(0, expect.stream)).copied().unwrap_or_default();
+    if read.frames == 0 {
+        return Err(no_frames(evidence, read));
+    }
+    let (stream, picture) = result.video().ok_or_else(|| broken("it has no video"))?;
+    let written = stream.counted_packets.unwrap_or(0);
+    let duration = stream.duration.or(result.duration).unwrap_or(run.last.seconds);
+    complete(evidence, read, duration)?;
+    if expect.every_frame && written != read.frames {
+        return Err(broken(format!("{} frames went in, {written} came out", read.frames)));
+    }
+    let counted = run.log.outputs.get(&(0, 0)).copied();
+    if counted.is_some_and(|counted| counted != written) || written == 0 {
+        let counted = counted.unwrap_or(0);
+        return Err(broken(format!("ffmpeg wrote {counted} frames, the file has {written}")));
+    }
+    if decoded.is_some_and(|decoded| decoded != written) {
+        let decoded = decoded.unwrap_or(0);
+        return Err(broken(format!("only {decoded} of its {written} frames can be decoded")));
+    }
+    let size = (picture.width, picture.height);
+    if size != expect.size || picture.rotation != 0 {
+        let (w, h) = expect.size;
+        return Err(broken(format!("it is {}x{}, and {w}x{h} was asked for", size.0, size.1)));
+    }
+    let audio: Vec<String> = result.audio().iter().map(|(s, _)| s.codec.clone()).collect();
+    if audio.len() != expect.audio {
+        let (has, wants) = (audio.len(), expect.audio);
+        return Err(broken(format!("it has {has} audio tracks, and {wants} were expected")));
+    }
+    Ok(Verified {
+        frames_in: read.frames,
+        frames_out: written,
+        frames_lost: lost(evidence, read),
+        duration_seconds: duration,
+        width: size.0,
+        height: size.1,
+        audio,
+        method: if decoded.is_some() { Method::Decoded } else { Method::Packets },
+    })
+}
+
+/// Packets that the decoder refused. Packets that an edit list or an open GOP leaves out are no
+/// loss: nothing was said about them.
+fn lost(evidence: Evidence<'_>, read: InputCount) -> u64 {
+    read.packets.saturating_sub(read.frames).min(evidence.run.log.decode_errors)
+}
+
+/// Fails when much of the input is missing. Headers lie both ways, so one claim alone is never
+/// believed: a truncated file lacks packets *and* time, one with an edit list only packets, one
+/// with a wild duration only time.
+fn complete(evidence: Evidence<'_>, read: InputCount, duration: f64) -> Result<(), Failure> {
+    let Evidence { input, expect, run, .. } = evidence;
+    let Some(stream) = input.streams.iter().find(|s| s.index == expect.stream) else {
+        return Ok(());
+    };
+    let promised = stream.duration.or(input.duration).unwrap_or(0.0);
+    let lacks_time = promised - duration > (promised * TOLERATED_LOSS).max(0.5);
+    let lacks_packets = match stream.claimed_frames {
+        Some(claimed) => missing(claimed, read.packets),
+        None => run.log.ends_early,
+    };
+    let lost = lost(evidence, read);
+    if (lacks_time && lacks_packets) || missing(read.packets, read.packets - lost) {
+        return Err(incomplete(evidence, stream, read, duration));
+    }
+    Ok(())
+}
+
+fn missing(of: u64, are: u64) -> bool {
+    of.saturating_sub(are) as f64 > of as f64 * TOLERATED_LOSS
+}
+
+fn incomplete(evidence: Evidence<'_>, stream: &Stream, read: InputCount, duration: f64) -> Failure {
+    let promised = stream.duration.or(evidence.input.duration).unwrap_or(0.0);
+    let claim = match stream.claimed_frames {
+        Some(frames) => format!("{frames} frames ({promised:.1} s)"),
+        None => format!("{promised:.1} s"),
+    };
+    let failure = Failure::new(
+        FailureKind::InvalidInput,
+        format!("`{}` is truncated or damaged", evidence.name),
+    )
+    .cause(format!(
+        "its header promises {claim}, and {} frames ({duration:.1} s) could be decoded",
+        read.frames
+    ));
+    evidence
+        .run
+        .log
+        .error_lines()
+        .fold(failure, Failure::cause)
+        .hint("compare it with the original, or pass `verify=off` to keep what can be decoded")
+}
+
+fn no_frames(evidence: Evidence<'_>, read: InputCount) -> Failure {
+    let failure = Failure::new(
+        FailureKind::InvalidInput,
+        format!("no frame of `{}` can be decoded", evidence.name),
+    )
+    .cause(format!("{} packets of its video were read", read.packets));
+    evidence.run.log.error_lines().fold(failure, Failure::cause)
+}
+
+fn broken(why: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Verification, "the result doesn't hold up to its checks")
+        .cause(why)
+        .hint("`verify=off` keeps it all the same; please report this with the input")
+}
