@@ -4,6 +4,7 @@ use std::fmt;
 
 use vdeploy_runtime::Failure;
 use vdeploy_runtime::catalog::CatalogError;
+use vdeploy_runtime::secret::SecretError;
 pub use vdeploy_runtime::suggestion::did_you_mean;
 
 /// How the process ends; the numbers are part of the interface.
@@ -96,6 +97,18 @@ impl From<Failure> for CliError {
 
 impl From<CatalogError> for CliError {
     fn from(error: CatalogError) -> Self {
+        let hint = error.hint();
+        let source = std::error::Error::source(&error);
+        CliError {
+            causes: source.into_iter().map(ToString::to_string).collect(),
+            hints: hint.into_iter().collect(),
+            ..CliError::failed(error.to_string())
+        }
+    }
+}
+
+impl From<SecretError> for CliError {
+    fn from(error: SecretError) -> Self {
         let hint = error.hint();
         let source = std::error::Error::source(&error);
         CliError {
