@@ -21,6 +21,7 @@ pub mod client;
 pub mod clock;
 pub mod dispatch;
 pub mod environment;
+pub mod failpoint;
 pub mod ffmpeg;
 pub mod function;
 pub mod gpu;

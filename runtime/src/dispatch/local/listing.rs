@@ -1,0 +1,125 @@
+//! Looking at calls: one by id, or many by filter.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, ToSql};
+
+use super::queue::{Queue, json, optional_json, timestamp};
+use super::record::{AttemptRecord, CallRecord, CallState};
+use crate::wire::CallId;
+
+/// Which calls to list; everything absent lets all through.
+#[derive(Clone, Debug, Default)]
+pub struct CallFilter {
+    /// Of this environment.
+    pub environment: Option<String>,
+    /// Of this app.
+    pub app: Option<String>,
+    /// Of this function.
+    pub function: Option<String>,
+    /// In one of these states; none for any.
+    pub states: Vec<CallState>,
+    /// Of this map.
+    pub map: Option<String>,
+    /// Accepted at or after this.
+    pub since: Option<Timestamp>,
+    /// At most so many, the newest.
+    pub limit: Option<usize>,
+}
+
+const COLUMNS: &str = "calls.seq, calls.id, functions.environment, functions.app, functions.name,
+    functions.version, calls.state, calls.args, calls.map, calls.created, calls.started,
+    calls.ended, calls.outcome";
+
+impl Queue {
+    /// The call of that id.
+    pub fn call(&self, id: &CallId) -> rusqlite::Result<Option<CallRecord>> {
+        let found = self
+            .db
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM calls JOIN functions ON functions.id = calls.function
+                 WHERE calls.id = ?1"
+            ))?
+            .query_row([&id.0], call_record)
+            .optional()?;
+        found.map(|(seq, call)| self.with_attempts(seq, call)).transpose()
+    }
+
+    /// Calls that pass the filter, newest first.
+    pub fn calls(&self, filter: &CallFilter) -> rusqlite::Result<Vec<CallRecord>> {
+        let mut conditions = vec!["1 = 1".to_owned()];
+        let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+        let texts = [
+            ("functions.environment", &filter.environment),
+            ("functions.app", &filter.app),
+            ("functions.name", &filter.function),
+            ("calls.map", &filter.map),
+        ];
+        for (column, wanted) in texts {
+            if let Some(wanted) = wanted {
+                conditions.push(format!("{column} = ?"));
+                values.push(Box::new(wanted.clone()));
+            }
+        }
+        if let Some(since) = filter.since {
+            conditions.push("calls.created >= ?".into());
+            values.push(Box::new(since.as_millisecond()));
+        }
+        if !filter.states.is_empty() {
+            let names: Vec<_> =
+                filter.states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+            conditions.push(format!("calls.state IN ({})", names.join(", ")));
+        }
+        values.push(Box::new(filter.limit.map_or(-1, |limit| limit as i64)));
+        let rows: Vec<_> = self
+            .db
+            .prepare(&format!(
+                "SELECT {COLUMNS} FROM calls JOIN functions ON functions.id = calls.function
+                 WHERE {} ORDER BY calls.seq DESC LIMIT ?",
+                conditions.join(" AND ")
+            ))?
+            .query_map(rusqlite::params_from_iter(values), call_record)?
+            .collect::<Result<_, _>>()?;
+        rows.into_iter().map(|(seq, call)| self.with_attempts(seq, call)).collect()
+    }
+
+    fn with_attempts(&self, seq: i64, mut call: CallRecord) -> rusqlite::Result<CallRecord> {
+        call.attempts = self
+            .db
+            .prepare_cached(
+                "SELECT attempt, worker, started, ended, progress, failure FROM attempts
+                 WHERE call = ?1 ORDER BY attempt",
+            )?
+            .query_map([seq], |row| {
+                Ok(AttemptRecord {
+                    attempt: row.get(0)?,
+                    worker: row.get(1)?,
+                    started: timestamp(row.get(2)?),
+                    ended: row.get::<_, Option<i64>>(3)?.map(timestamp),
+                    progress: optional_json(row, 4)?,
+                    failure: optional_json(row, 5)?,
+                })
+            })?
+            .collect::<Result<_, _>>()?;
+        Ok(call)
+    }
+}
+
+fn call_record(row: &Row<'_>) -> rusqlite::Result<(i64, CallRecord)> {
+    let state: String = row.get(6)?;
+    let call = CallRecord {
+        id: CallId(row.get(1)?),
+        environment: row.get(2)?,
+        app: row.get(3)?,
+        function: row.get(4)?,
+        version: row.get::<_, i64>(5)? as u64,
+        state: CallState::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
+        args: json(row, 7)?,
+        map: row.get(8)?,
+        created: timestamp(row.get(9)?),
+        started: row.get::<_, Option<i64>>(10)?.map(timestamp),
+        ended: row.get::<_, Option<i64>>(11)?.map(timestamp),
+        attempts: Vec::new(),
+        outcome: optional_json(row, 12)?,
+    };
+    Ok((row.get(0)?, call))
+}

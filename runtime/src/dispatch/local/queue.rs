@@ -1,0 +1,413 @@
+//! The tables of the durable queue and every statement on them. Synchronous; knows no processes
+//! and no clock.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::record::{CallState, KnownFunction, NewCall, Ready};
+use crate::process::ProcessId;
+use crate::wire::{CallId, Failure, Outcome, Progress};
+
+/// The layout of the tables; stored as `user_version`.
+const LAYOUT: u32 = 1;
+
+/// Why the queue could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The database said no.
+    #[error("the queue's database failed")]
+    Database(#[from] rusqlite::Error),
+    /// The file could not be made or opened.
+    #[error("can't open the queue `{path}`")]
+    Open {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A newer vdeploy wrote it.
+    #[error("the queue was written by a newer vdeploy (layout {0}); upgrade this one")]
+    Newer(u32),
+    /// The thread that writes is gone.
+    #[error("the queue was closed")]
+    Closed,
+}
+
+/// An open queue.
+#[derive(Debug)]
+pub struct Queue {
+    pub(super) db: Connection,
+}
+
+impl Queue {
+    /// Opens the queue at `path`, making it when it isn't there; only its owner can read it.
+    pub fn open(path: &Path) -> Result<Self, QueueError> {
+        let failed = |source| QueueError::Open { path: path.display().to_string(), source };
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(failed)?;
+        }
+        OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        let db = Connection::open(path)?;
+        db.busy_timeout(Duration::from_secs(30))?;
+        db.pragma_update(None, "journal_mode", "wal")?;
+        db.pragma_update(None, "synchronous", "full")?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        db.set_prepared_statement_cache_capacity(64);
+        let queue = Queue { db };
+        queue.migrate()?;
+        Ok(queue)
+    }
+
+    fn migrate(&self) -> Result<(), QueueError> {
+        let layout = |db: &Connection| db.query_row("PRAGMA user_version", [], |row| row.get(0));
+        let found: u32 = layout(&self.db)?;
+        if found > LAYOUT {
+            return Err(QueueError::Newer(found));
+        }
+        if found == LAYOUT {
+            return Ok(());
+        }
+        // Two processes may get here at once; the second finds the work done.
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        let found: u32 = layout(&self.db)?;
+        if found == 0 {
+            self.db.execute_batch(include_str!("schema.sql"))?;
+            self.db.pragma_update(None, "user_version", LAYOUT)?;
+        }
+        self.db.execute_batch("COMMIT")?;
+        Ok(())
+    }
+
+    /// Starts a transaction that writes.
+    pub(super) fn begin(&self) -> rusqlite::Result<()> {
+        self.db.execute_batch("BEGIN IMMEDIATE")
+    }
+
+    /// Makes everything since [`Queue::begin`] durable.
+    pub(super) fn commit(&self) -> rusqlite::Result<()> {
+        let result = self.db.execute_batch("COMMIT");
+        if result.is_err() {
+            // Nothing of the batch may stay half-done; a failure here has nothing left to undo.
+            let _ = self.db.execute_batch("ROLLBACK");
+        }
+        result
+    }
+
+    /// Records a call. Of a map, a place that is taken is left as it is: `false`.
+    pub fn insert(&self, id: &CallId, call: &NewCall, now: Timestamp) -> rusqlite::Result<bool> {
+        let function = self.function_row(call)?;
+        let mut insert = self.db.prepare_cached(
+            "INSERT INTO calls (id, function, args, overwrite, priority, owner, map, map_index,
+                                state, created)
+             VALUES (:id, :function, :args, :overwrite, :priority, :owner, :map, :index,
+                     'queued', :now)
+             ON CONFLICT (map, map_index) WHERE map IS NOT NULL DO NOTHING",
+        )?;
+        let inserted = insert.execute(named_params! {
+            ":id": id.0,
+            ":function": function,
+            ":args": call.args.to_string(),
+            ":overwrite": call.overwrite,
+            ":priority": call.priority,
+            ":owner": call.owner.as_ref().map(to_json),
+            ":map": call.map.as_ref().map(|(map, _)| map),
+            ":index": call.map.as_ref().map(|(_, index)| *index as i64),
+            ":now": now.as_millisecond(),
+        })?;
+        Ok(inserted == 1)
+    }
+
+    fn function_row(&self, call: &NewCall) -> rusqlite::Result<i64> {
+        let spec = to_json(&call.function);
+        let key = params![call.environment, call.function.app, call.function.name, call.version as i64, spec];
+        let found = self
+            .db
+            .prepare_cached(
+                "SELECT id FROM functions
+                 WHERE environment = ?1 AND app = ?2 AND name = ?3 AND version = ?4 AND spec = ?5",
+            )?
+            .query_row(key, |row| row.get(0))
+            .optional()?;
+        if let Some(id) = found {
+            return Ok(id);
+        }
+        self.db
+            .prepare_cached(
+                "INSERT INTO functions (environment, app, name, version, spec)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(key)?;
+        Ok(self.db.last_insert_rowid())
+    }
+
+    /// Functions with calls that wait.
+    pub fn functions_with_queued(&self) -> rusqlite::Result<Vec<KnownFunction>> {
+        self.db
+            .prepare_cached(
+                "SELECT id, environment, spec FROM functions
+                 WHERE EXISTS (SELECT 1 FROM calls
+                               WHERE calls.function = functions.id AND calls.state = 'queued')
+                 ORDER BY id",
+            )?
+            .query_map([], |row| {
+                Ok(KnownFunction { id: row.get(0)?, environment: row.get(1)?, spec: json(row, 2)? })
+            })?
+            .collect()
+    }
+
+    /// Calls of a function that may start now, highest priority first, then oldest.
+    pub fn ready(&self, function: i64, limit: usize, now: Timestamp) -> rusqlite::Result<Vec<Ready>> {
+        self.db
+            .prepare_cached(
+                "SELECT seq, id, args, overwrite, attempt, checkpoint, map FROM calls
+                 WHERE function = ?1 AND state = 'queued' AND not_before <= ?2
+                 ORDER BY priority DESC, seq LIMIT ?3",
+            )?
+            .query_map(params![function, now.as_millisecond(), limit as i64], |row| {
+                Ok(Ready {
+                    seq: row.get(0)?,
+                    id: CallId(row.get(1)?),
+                    args: json(row, 2)?,
+                    overwrite: row.get(3)?,
+                    attempts: row.get(4)?,
+                    checkpoint: optional_json(row, 5)?,
+                    map: row.get(6)?,
+                })
+            })?
+            .collect()
+    }
+
+    /// When the next call that was put off may start.
+    pub fn next_due(&self, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
+        let due: Option<i64> = self
+            .db
+            .prepare_cached(
+                "SELECT min(not_before) FROM calls WHERE state = 'queued' AND not_before > ?1",
+            )?
+            .query_row([now.as_millisecond()], |row| row.get(0))?;
+        Ok(due.map(timestamp))
+    }
+
+    /// How many calls wait or run.
+    pub fn open_calls(&self) -> rusqlite::Result<u64> {
+        self.db
+            .prepare_cached("SELECT count(*) FROM calls WHERE state IN ('queued', 'running')")?
+            .query_row([], |row| row.get(0))
+    }
+
+    /// A worker has it.
+    pub fn start(&self, seq: i64, attempt: u32, worker: u32, now: Timestamp) -> rusqlite::Result<()> {
+        let now = now.as_millisecond();
+        self.db
+            .prepare_cached(
+                "UPDATE calls SET state = 'running', attempt = ?2, started = coalesce(started, ?3)
+                 WHERE seq = ?1 AND state = 'queued'",
+            )?
+            .execute(params![seq, attempt, now])?;
+        self.db
+            .prepare_cached(
+                "INSERT OR REPLACE INTO attempts (call, attempt, worker, started)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![seq, attempt, worker, now])?;
+        Ok(())
+    }
+
+    /// It has ended. `false` when another attempt has it now, or it has an outcome already: then
+    /// nothing is changed.
+    pub fn finish(
+        &self,
+        seq: i64,
+        attempt: u32,
+        state: CallState,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> rusqlite::Result<bool> {
+        let changed = self
+            .db
+            .prepare_cached(
+                "UPDATE calls SET state = ?3, outcome = ?4, ended = ?5, checkpoint = NULL
+                 WHERE seq = ?1 AND attempt = ?2 AND state IN ('queued', 'running')",
+            )?
+            .execute(params![seq, attempt, state.as_str(), to_json(outcome), now.as_millisecond()])?;
+        let failure = match outcome {
+            Outcome::Failed { failure } => Some(failure),
+            _ => None,
+        };
+        self.end_attempt(seq, attempt, failure, now)?;
+        Ok(changed == 1)
+    }
+
+    /// Its attempt failed; another starts at `not_before`. `false` when another attempt has it.
+    pub fn retry(
+        &self,
+        seq: i64,
+        attempt: u32,
+        failure: &Failure,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> rusqlite::Result<bool> {
+        let changed = self
+            .db
+            .prepare_cached(
+                "UPDATE calls SET state = 'queued', not_before = ?3
+                 WHERE seq = ?1 AND attempt = ?2 AND state = 'running'",
+            )?
+            .execute(params![seq, attempt, not_before.as_millisecond()])?;
+        self.end_attempt(seq, attempt, Some(failure), now)?;
+        Ok(changed == 1)
+    }
+
+    fn end_attempt(
+        &self,
+        seq: i64,
+        attempt: u32,
+        failure: Option<&Failure>,
+        now: Timestamp,
+    ) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached(
+                "UPDATE attempts SET ended = ?3, failure = ?4
+                 WHERE call = ?1 AND attempt = ?2 AND ended IS NULL",
+            )?
+            .execute(params![seq, attempt, now.as_millisecond(), failure.map(to_json)])?;
+        Ok(())
+    }
+
+    /// What the next attempt gets back.
+    pub fn set_checkpoint(&self, seq: i64, attempt: u32, value: &Value) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached(
+                "UPDATE calls SET checkpoint = ?3
+                 WHERE seq = ?1 AND attempt = ?2 AND state = 'running'",
+            )?
+            .execute(params![seq, attempt, value.to_string()])?;
+        Ok(())
+    }
+
+    /// The last that was heard of an attempt.
+    pub fn set_progress(&self, seq: i64, attempt: u32, progress: &Progress) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("UPDATE attempts SET progress = ?3 WHERE call = ?1 AND attempt = ?2")?
+            .execute(params![seq, attempt, to_json(progress)])?;
+        Ok(())
+    }
+
+    /// Asks for a call to be cancelled; `false` when it has ended or isn't there.
+    pub fn request_cancel(&self, id: &CallId) -> rusqlite::Result<bool> {
+        let changed = self.db.execute(
+            "UPDATE calls SET cancel_requested = 1
+             WHERE id = ?1 AND state IN ('queued', 'running')",
+            [&id.0],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Calls whose cancellation was asked for and that have not ended: row, attempts so far, id.
+    pub fn cancelling(&self) -> rusqlite::Result<Vec<(i64, u32, CallId)>> {
+        self.db
+            .prepare_cached(
+                "SELECT seq, attempt, id FROM calls
+                 WHERE cancel_requested = 1 AND state IN ('queued', 'running')",
+            )?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, CallId(row.get(2)?))))?
+            .collect()
+    }
+
+    /// Remembers a worker process, so that a later executor can end it.
+    pub fn add_worker(&self, worker: ProcessId) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO workers (pid, started) VALUES (?1, ?2)")?
+            .execute(params![worker.pid, worker.started as i64])?;
+        Ok(())
+    }
+
+    /// Forgets a worker process that has ended.
+    pub fn remove_worker(&self, worker: ProcessId) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("DELETE FROM workers WHERE pid = ?1 AND started = ?2")?
+            .execute(params![worker.pid, worker.started as i64])?;
+        Ok(())
+    }
+
+    /// The workers that were not forgotten.
+    pub fn workers(&self) -> rusqlite::Result<Vec<ProcessId>> {
+        self.db
+            .prepare_cached("SELECT pid, started FROM workers")?
+            .query_map([], |row| {
+                Ok(ProcessId { pid: row.get(0)?, started: row.get::<_, i64>(1)? as u64 })
+            })?
+            .collect()
+    }
+
+    /// Calls that have not ended, with who waits for them: row, attempt, state, owner, id.
+    pub fn open_owners(&self) -> rusqlite::Result<Vec<OpenCall>> {
+        self.db
+            .prepare_cached(
+                "SELECT seq, attempt, state, owner FROM calls
+                 WHERE state IN ('queued', 'running')",
+            )?
+            .query_map([], |row| {
+                let state: String = row.get(2)?;
+                Ok(OpenCall {
+                    seq: row.get(0)?,
+                    attempt: row.get(1)?,
+                    running: state == CallState::Running.as_str(),
+                    owner: optional_json(row, 3)?,
+                })
+            })?
+            .collect()
+    }
+}
+
+/// A call without an outcome, as a new executor finds it.
+#[derive(Clone, Debug)]
+pub struct OpenCall {
+    /// Its row.
+    pub seq: i64,
+    /// Attempts so far.
+    pub attempt: u32,
+    /// Whether the last executor had given it to a worker.
+    pub running: bool,
+    /// Who waits for it.
+    pub owner: Option<ProcessId>,
+}
+
+pub(super) fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("records serialise: their keys are texts")
+}
+
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into())
+    })
+}
+
+pub(super) fn optional_json<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(column)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => json(row, column).map(Some),
+    }
+}
+
+pub(super) fn timestamp(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or_default()
+}
