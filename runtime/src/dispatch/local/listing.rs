@@ -32,7 +32,7 @@ const COLUMNS: &str = "calls.seq, calls.id, functions.environment, functions.app
 
 impl Queue {
     /// The call of that id.
-    pub fn call(&self, id: &CallId) -> rusqlite::Result<Option<CallRecord>> {
+    pub(super) fn call(&self, id: &CallId) -> rusqlite::Result<Option<CallRecord>> {
         let found = self
             .db
             .prepare_cached(&format!(
@@ -45,7 +45,7 @@ impl Queue {
     }
 
     /// Calls that pass the filter, newest first.
-    pub fn calls(&self, filter: &CallFilter) -> rusqlite::Result<Vec<CallRecord>> {
+    pub(super) fn calls(&self, filter: &CallFilter) -> rusqlite::Result<Vec<CallRecord>> {
         let mut conditions = vec!["1 = 1".to_owned()];
         let mut values: Vec<Box<dyn ToSql>> = Vec::new();
         let texts = [

@@ -5,10 +5,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use serde_json::Value;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
+
+use crate::wire::Outcome;
 
 /// Bytes of output kept of one call.
 const LIMIT: usize = 64 << 20;
@@ -87,7 +90,8 @@ impl CallLog {
             tracing::warn!(%error, "a line of a call's log is lost");
         }
         if self.written >= LIMIT {
-            let note = format!("\n[vdeploy: the log is over {} MiB; the rest is left out]\n", LIMIT >> 20);
+            let note =
+                format!("\n[vdeploy: the log is over {} MiB; the rest is left out]\n", LIMIT >> 20);
             let _ = self.try_write(note.as_bytes()).await;
         }
     }
@@ -189,10 +193,27 @@ impl Redactor {
     }
 }
 
-/// `text` with the values of `secrets` replaced.
-pub(super) fn redact_text(text: &str, secrets: &[String]) -> String {
-    let redacted = Redactor::new(secrets.to_vec()).redact(text.as_bytes().to_vec());
-    String::from_utf8_lossy(&redacted).into_owned()
+/// `outcome` without the values of `secrets`, whether they are in its result or in its failure.
+pub(super) fn redact_outcome(outcome: Outcome, secrets: &[String]) -> Outcome {
+    if secrets.is_empty() {
+        return outcome;
+    }
+    let redactor = Redactor::new(secrets.to_vec());
+    let mut value = serde_json::to_value(&outcome).expect("outcomes serialise");
+    redact_value(&mut value, &redactor);
+    serde_json::from_value(value).unwrap_or(outcome)
+}
+
+fn redact_value(value: &mut Value, redactor: &Redactor) {
+    match value {
+        Value::String(text) => {
+            let redacted = redactor.redact(std::mem::take(text).into_bytes());
+            *text = String::from_utf8_lossy(&redacted).into_owned();
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| redact_value(item, redactor)),
+        Value::Object(map) => map.values_mut().for_each(|item| redact_value(item, redactor)),
+        _ => {}
+    }
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -253,7 +274,9 @@ mod tests {
     #[test]
     fn secrets_are_hidden_even_inside_one_another() {
         let secrets = ["hunter2".to_owned(), "hunter2-extended".to_owned(), "abc".to_owned()];
-        let text = redact_text("key=hunter2-extended; hunter2 abc", &secrets);
-        assert_eq!(text, "key=***; *** abc");
+        let result = serde_json::json!({ "said": ["key=hunter2-extended; hunter2 abc"] });
+        let outcome = Outcome::Succeeded { result, artifacts: Vec::new() };
+        let redacted = serde_json::to_string(&redact_outcome(outcome, &secrets)).unwrap();
+        assert!(redacted.contains(r#""key=***; *** abc""#), "{redacted}");
     }
 }

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::record::{CallState, KnownFunction, NewCall, Ready};
+use crate::function::FunctionSpec;
 use crate::process::ProcessId;
 use crate::wire::{CallId, Failure, Outcome, Progress};
 
@@ -43,13 +44,13 @@ pub enum QueueError {
 
 /// An open queue.
 #[derive(Debug)]
-pub struct Queue {
+pub(super) struct Queue {
     pub(super) db: Connection,
 }
 
 impl Queue {
     /// Opens the queue at `path`, making it when it isn't there; only its owner can read it.
-    pub fn open(path: &Path) -> Result<Self, QueueError> {
+    pub(super) fn open(path: &Path) -> Result<Self, QueueError> {
         let failed = |source| QueueError::Open { path: path.display().to_string(), source };
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(failed)?;
@@ -108,7 +109,12 @@ impl Queue {
     }
 
     /// Records a call. Of a map, a place that is taken is left as it is: `false`.
-    pub fn insert(&self, id: &CallId, call: &NewCall, now: Timestamp) -> rusqlite::Result<bool> {
+    pub(super) fn insert(
+        &self,
+        id: &CallId,
+        call: &NewCall,
+        now: Timestamp,
+    ) -> rusqlite::Result<bool> {
         let function = self.function_row(call)?;
         let mut insert = self.db.prepare_cached(
             "INSERT INTO calls (id, function, args, overwrite, priority, owner, map, map_index,
@@ -133,7 +139,13 @@ impl Queue {
 
     fn function_row(&self, call: &NewCall) -> rusqlite::Result<i64> {
         let spec = to_json(&call.function);
-        let key = params![call.environment, call.function.app, call.function.name, call.version as i64, spec];
+        let key = params![
+            call.environment,
+            call.function.app,
+            call.function.name,
+            call.version as i64,
+            spec
+        ];
         let found = self
             .db
             .prepare_cached(
@@ -155,7 +167,7 @@ impl Queue {
     }
 
     /// Functions with calls that wait.
-    pub fn functions_with_queued(&self) -> rusqlite::Result<Vec<KnownFunction>> {
+    pub(super) fn functions_with_queued(&self) -> rusqlite::Result<Vec<KnownFunction>> {
         self.db
             .prepare_cached(
                 "SELECT id, environment, spec FROM functions
@@ -170,7 +182,12 @@ impl Queue {
     }
 
     /// Calls of a function that may start now, highest priority first, then oldest.
-    pub fn ready(&self, function: i64, limit: usize, now: Timestamp) -> rusqlite::Result<Vec<Ready>> {
+    pub(super) fn ready(
+        &self,
+        function: i64,
+        limit: usize,
+        now: Timestamp,
+    ) -> rusqlite::Result<Vec<Ready>> {
         self.db
             .prepare_cached(
                 "SELECT seq, id, args, overwrite, attempt, checkpoint, map FROM calls
@@ -192,7 +209,7 @@ impl Queue {
     }
 
     /// When the next call that was put off may start.
-    pub fn next_due(&self, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
+    pub(super) fn next_due(&self, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
         let due: Option<i64> = self
             .db
             .prepare_cached(
@@ -202,15 +219,14 @@ impl Queue {
         Ok(due.map(timestamp))
     }
 
-    /// How many calls wait or run.
-    pub fn open_calls(&self) -> rusqlite::Result<u64> {
-        self.db
-            .prepare_cached("SELECT count(*) FROM calls WHERE state IN ('queued', 'running')")?
-            .query_row([], |row| row.get(0))
-    }
-
     /// A worker has it.
-    pub fn start(&self, seq: i64, attempt: u32, worker: u32, now: Timestamp) -> rusqlite::Result<()> {
+    pub(super) fn start(
+        &self,
+        seq: i64,
+        attempt: u32,
+        worker: u32,
+        now: Timestamp,
+    ) -> rusqlite::Result<()> {
         let now = now.as_millisecond();
         self.db
             .prepare_cached(
@@ -229,7 +245,7 @@ impl Queue {
 
     /// It has ended. `false` when another attempt has it now, or it has an outcome already: then
     /// nothing is changed.
-    pub fn finish(
+    pub(super) fn finish(
         &self,
         seq: i64,
         attempt: u32,
@@ -243,7 +259,13 @@ impl Queue {
                 "UPDATE calls SET state = ?3, outcome = ?4, ended = ?5, checkpoint = NULL
                  WHERE seq = ?1 AND attempt = ?2 AND state IN ('queued', 'running')",
             )?
-            .execute(params![seq, attempt, state.as_str(), to_json(outcome), now.as_millisecond()])?;
+            .execute(params![
+                seq,
+                attempt,
+                state.as_str(),
+                to_json(outcome),
+                now.as_millisecond()
+            ])?;
         let failure = match outcome {
             Outcome::Failed { failure } => Some(failure),
             _ => None,
@@ -253,7 +275,7 @@ impl Queue {
     }
 
     /// Its attempt failed; another starts at `not_before`. `false` when another attempt has it.
-    pub fn retry(
+    pub(super) fn retry(
         &self,
         seq: i64,
         attempt: u32,
@@ -289,7 +311,12 @@ impl Queue {
     }
 
     /// What the next attempt gets back.
-    pub fn set_checkpoint(&self, seq: i64, attempt: u32, value: &Value) -> rusqlite::Result<()> {
+    pub(super) fn set_checkpoint(
+        &self,
+        seq: i64,
+        attempt: u32,
+        value: &Value,
+    ) -> rusqlite::Result<()> {
         self.db
             .prepare_cached(
                 "UPDATE calls SET checkpoint = ?3
@@ -300,7 +327,12 @@ impl Queue {
     }
 
     /// The last that was heard of an attempt.
-    pub fn set_progress(&self, seq: i64, attempt: u32, progress: &Progress) -> rusqlite::Result<()> {
+    pub(super) fn set_progress(
+        &self,
+        seq: i64,
+        attempt: u32,
+        progress: &Progress,
+    ) -> rusqlite::Result<()> {
         self.db
             .prepare_cached("UPDATE attempts SET progress = ?3 WHERE call = ?1 AND attempt = ?2")?
             .execute(params![seq, attempt, to_json(progress)])?;
@@ -308,7 +340,7 @@ impl Queue {
     }
 
     /// Asks for a call to be cancelled; `false` when it has ended or isn't there.
-    pub fn request_cancel(&self, id: &CallId) -> rusqlite::Result<bool> {
+    pub(super) fn request_cancel(&self, id: &CallId) -> rusqlite::Result<bool> {
         let changed = self.db.execute(
             "UPDATE calls SET cancel_requested = 1
              WHERE id = ?1 AND state IN ('queued', 'running')",
@@ -317,8 +349,26 @@ impl Queue {
         Ok(changed == 1)
     }
 
+    /// Asks for the call of that row to be cancelled.
+    pub(super) fn request_cancel_row(&self, seq: i64) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("UPDATE calls SET cancel_requested = 1 WHERE seq = ?1")?
+            .execute([seq])?;
+        Ok(())
+    }
+
+    /// The function of the call of that row.
+    pub(super) fn spec_of(&self, seq: i64) -> rusqlite::Result<FunctionSpec> {
+        self.db
+            .prepare_cached(
+                "SELECT spec FROM functions
+                 WHERE id = (SELECT function FROM calls WHERE seq = ?1)",
+            )?
+            .query_row([seq], |row| json(row, 0))
+    }
+
     /// Calls whose cancellation was asked for and that have not ended: row, attempts so far, id.
-    pub fn cancelling(&self) -> rusqlite::Result<Vec<(i64, u32, CallId)>> {
+    pub(super) fn cancelling(&self) -> rusqlite::Result<Vec<(i64, u32, CallId)>> {
         self.db
             .prepare_cached(
                 "SELECT seq, attempt, id FROM calls
@@ -329,7 +379,7 @@ impl Queue {
     }
 
     /// Remembers a worker process, so that a later executor can end it.
-    pub fn add_worker(&self, worker: ProcessId) -> rusqlite::Result<()> {
+    pub(super) fn add_worker(&self, worker: ProcessId) -> rusqlite::Result<()> {
         self.db
             .prepare_cached("INSERT OR REPLACE INTO workers (pid, started) VALUES (?1, ?2)")?
             .execute(params![worker.pid, worker.started as i64])?;
@@ -337,7 +387,7 @@ impl Queue {
     }
 
     /// Forgets a worker process that has ended.
-    pub fn remove_worker(&self, worker: ProcessId) -> rusqlite::Result<()> {
+    pub(super) fn remove_worker(&self, worker: ProcessId) -> rusqlite::Result<()> {
         self.db
             .prepare_cached("DELETE FROM workers WHERE pid = ?1 AND started = ?2")?
             .execute(params![worker.pid, worker.started as i64])?;
@@ -345,7 +395,7 @@ impl Queue {
     }
 
     /// The workers that were not forgotten.
-    pub fn workers(&self) -> rusqlite::Result<Vec<ProcessId>> {
+    pub(super) fn workers(&self) -> rusqlite::Result<Vec<ProcessId>> {
         self.db
             .prepare_cached("SELECT pid, started FROM workers")?
             .query_map([], |row| {
@@ -355,7 +405,7 @@ impl Queue {
     }
 
     /// Calls that have not ended, with who waits for them: row, attempt, state, owner, id.
-    pub fn open_owners(&self) -> rusqlite::Result<Vec<OpenCall>> {
+    pub(super) fn open_owners(&self) -> rusqlite::Result<Vec<OpenCall>> {
         self.db
             .prepare_cached(
                 "SELECT seq, attempt, state, owner FROM calls
@@ -376,7 +426,7 @@ impl Queue {
 
 /// A call without an outcome, as a new executor finds it.
 #[derive(Clone, Debug)]
-pub struct OpenCall {
+pub(super) struct OpenCall {
     /// Its row.
     pub seq: i64,
     /// Attempts so far.

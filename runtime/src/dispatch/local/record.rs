@@ -132,7 +132,7 @@ pub struct AttemptRecord {
 
 /// A call that waits for a worker, with what the worker needs to know.
 #[derive(Clone, Debug)]
-pub struct Ready {
+pub(super) struct Ready {
     /// Order of acceptance.
     pub seq: i64,
     /// Its id.
@@ -151,7 +151,7 @@ pub struct Ready {
 
 /// A function that calls were recorded for.
 #[derive(Clone, Debug)]
-pub struct KnownFunction {
+pub(super) struct KnownFunction {
     /// Its row.
     pub id: i64,
     /// Its environment.

@@ -55,7 +55,7 @@ impl Capacity {
 
 /// How an attempt ended, as seen from outside the worker.
 #[derive(Clone, Debug, PartialEq)]
-pub enum AttemptEnd {
+pub(super) enum AttemptEnd {
     /// The worker said so.
     Outcome(Outcome),
     /// It took longer than it may.
@@ -68,7 +68,7 @@ pub enum AttemptEnd {
 
 /// What follows an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Next {
+pub(super) enum Next {
     /// The call is over.
     Finish(CallState, Outcome),
     /// Another attempt, after a while.
@@ -76,7 +76,7 @@ pub enum Next {
 }
 
 /// Decides what follows attempt number `attempt` of a call. `jitter` is between 0 and 1.
-pub fn after_attempt(
+pub(super) fn after_attempt(
     end: AttemptEnd,
     spec: &FunctionSpec,
     attempt: u32,
@@ -110,7 +110,7 @@ pub fn after_attempt(
 }
 
 /// Whether a call whose executor died at attempt number `attempt` gets another.
-pub fn survives_executor(retries: &Retries, attempt: u32) -> bool {
+pub(super) fn survives_executor(retries: &Retries, attempt: u32) -> bool {
     attempt <= retries.max + LOST_WORKERS
 }
 
@@ -136,7 +136,7 @@ fn worker_lost(spec: &FunctionSpec, how: &str) -> Failure {
 }
 
 /// Why a call goes back to the queue when its executor ends before it.
-pub fn released() -> Failure {
+pub(super) fn released() -> Failure {
     Failure::new(FailureKind::WorkerLost, "the command that ran the queue ended")
 }
 

@@ -19,20 +19,20 @@ type Job = Box<dyn FnOnce(&Queue) -> Done + Send>;
 
 /// The way to the thread. Cheap to clone; the thread ends when all are gone.
 #[derive(Clone, Debug)]
-pub struct Writer {
+pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub fn start(queue: Queue, failpoint: Failpoint) -> Self {
+    pub(super) fn start(queue: Queue, failpoint: Failpoint) -> Self {
         let (jobs, next) = mpsc::channel();
         thread::spawn(move || write_batches(&queue, &next, &failpoint));
         Writer { jobs }
     }
 
     /// Does `work` in the next transaction and returns when that is durable.
-    pub async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Queue) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
@@ -50,7 +50,7 @@ impl Writer {
     }
 
     /// Does `work` in the next transaction; nobody waits for it.
-    pub fn post(&self, work: impl FnOnce(&Queue) -> rusqlite::Result<()> + Send + 'static) {
+    pub(super) fn post(&self, work: impl FnOnce(&Queue) -> rusqlite::Result<()> + Send + 'static) {
         let job: Job = Box::new(move |queue| {
             if let Err(error) = work(queue) {
                 tracing::warn!(%error, "a write to the queue failed");

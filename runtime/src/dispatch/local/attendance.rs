@@ -1,0 +1,232 @@
+//! A command's part in running the queue: it is the executor when there is none, listens to the
+//! one there is otherwise, and takes over when that goes away.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::DispatchError;
+use super::executor::{Executor, Interest, Mode, Signal, Subscription};
+use super::setup::Setup;
+use super::socket::{self, Connection, Line};
+use super::writer::Writer;
+use crate::dispatch::{CallEvent, What};
+use crate::wire::CallId;
+
+/// A running part in the queue's work. Dropped without [`Attendance::leave`], it gives what it
+/// runs back to the queue.
+#[derive(Debug)]
+pub struct Attendance {
+    control: mpsc::UnboundedSender<Control>,
+    mode: watch::Sender<Mode>,
+    task: JoinHandle<Result<(), DispatchError>>,
+}
+
+#[derive(Debug)]
+enum Control {
+    Watch(Subscription),
+    Wake,
+}
+
+impl Attendance {
+    /// Starts taking part.
+    pub(super) fn start(setup: Arc<Setup>, writer: Writer, mode: Mode) -> Self {
+        let (control, commands) = mpsc::unbounded_channel();
+        let (mode, mode_seen) = watch::channel(mode);
+        let attendant =
+            Attendant { setup, writer, commands, mode: mode_seen, watching: Vec::new() };
+        Attendance { control, mode, task: tokio::spawn(attendant.run()) }
+    }
+
+    /// Events from now on, whoever runs the calls. An end is told at least once.
+    pub fn watch(&self, interest: Interest) -> mpsc::UnboundedReceiver<CallEvent> {
+        let (events, receiver) = mpsc::unbounded_channel();
+        // The task ends only when told to.
+        let _ = self.control.send(Control::Watch(Subscription { interest, events }));
+        receiver
+    }
+
+    /// Tells whoever runs the queue that it has changed.
+    pub fn wake(&self) {
+        let _ = self.control.send(Control::Wake);
+    }
+
+    /// Ends the part: calls of other commands that this one runs are finished first, but no new
+    /// ones are taken.
+    pub async fn leave(self) -> Result<(), DispatchError> {
+        // The task may have ended with an error, which comes next.
+        let _ = self.mode.send(Mode::Drain);
+        self.task.await.map_err(|_| DispatchError::Ended)?
+    }
+
+    /// Ends the part at once: what it runs goes back to the queue.
+    pub async fn release(self) -> Result<(), DispatchError> {
+        let _ = self.mode.send(Mode::Release);
+        self.task.await.map_err(|_| DispatchError::Ended)?
+    }
+
+    /// Waits until the part ends by itself, as [`Mode::UntilIdle`] does.
+    pub async fn ended(&mut self) -> Result<(), DispatchError> {
+        (&mut self.task).await.map_err(|_| DispatchError::Ended)?
+    }
+
+    /// The way to end it from elsewhere.
+    pub fn mode(&self) -> watch::Sender<Mode> {
+        self.mode.clone()
+    }
+}
+
+struct Attendant {
+    setup: Arc<Setup>,
+    writer: Writer,
+    commands: mpsc::UnboundedReceiver<Control>,
+    mode: watch::Receiver<Mode>,
+    watching: Vec<Subscription>,
+}
+
+impl Attendant {
+    async fn run(mut self) -> Result<(), DispatchError> {
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Some(lock) = self.lock()? {
+                return self.execute(lock).await;
+            }
+            if let Ok(connection) = Connection::open(&socket::path(&self.setup.home)).await {
+                pause = Duration::from_millis(1);
+                self.follow(connection).await;
+                if matches!(*self.mode.borrow(), Mode::Drain | Mode::Release) {
+                    return Ok(());
+                }
+            } else {
+                // The other one has the lock and doesn't listen yet, or doesn't any more: nothing
+                // tells when that changes.
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(100));
+                if self.mode.has_changed().is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The lock that makes this process the executor, if no other has it.
+    fn lock(&self) -> Result<Option<File>, DispatchError> {
+        let path = self.setup.home.executor_lock();
+        let failed = |source| DispatchError::Lock { path: path.display().to_string(), source };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    async fn execute(mut self, lock: File) -> Result<(), DispatchError> {
+        let (signals, incoming) = mpsc::unbounded_channel();
+        for subscription in self.watching.drain(..) {
+            let _ = signals.send(Signal::Subscribe(subscription.clone()));
+            tell_known_end(&self.writer, &subscription).await;
+        }
+        let path = socket::path(&self.setup.home);
+        let server = socket::listen(&path, signals.clone())
+            .map_err(|source| DispatchError::Socket { path: path.display().to_string(), source })?;
+        let executor =
+            Executor::new(self.setup, self.writer.clone(), signals.clone(), self.mode.clone());
+        let mut running = std::pin::pin!(executor.run(incoming));
+        let result = loop {
+            tokio::select! {
+                result = &mut running => break result,
+                Some(command) = self.commands.recv() => {
+                    match command {
+                        Control::Wake => drop(signals.send(Signal::Wake)),
+                        Control::Watch(subscription) => {
+                            let _ = signals.send(Signal::Subscribe(subscription.clone()));
+                            tell_known_end(&self.writer, &subscription).await;
+                        }
+                    }
+                }
+            }
+        };
+        // Others may take over only after the socket is gone.
+        drop(server);
+        drop(lock);
+        Ok(result?)
+    }
+
+    /// Listens to another process's executor until it goes away or this part ends.
+    async fn follow(&mut self, mut connection: Connection) {
+        if self.subscribe_all(&mut connection).await.is_err() {
+            return;
+        }
+        loop {
+            tokio::select! {
+                event = connection.next() => match event {
+                    Some(event) => self.forward(&event),
+                    None => return,
+                },
+                command = self.commands.recv() => {
+                    let said = match command {
+                        Some(Control::Wake) => connection.say(&Line::Wake).await,
+                        Some(Control::Watch(subscription)) => {
+                            let said = connection.say(&Line::watch(&subscription.interest)).await;
+                            tell_known_end(&self.writer, &subscription).await;
+                            self.watching.push(subscription);
+                            said
+                        }
+                        None => return,
+                    };
+                    if said.is_err() { return; }
+                }
+                changed = self.mode.changed() => {
+                    if changed.is_err() || matches!(*self.mode.borrow(), Mode::Drain | Mode::Release) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn subscribe_all(&mut self, connection: &mut Connection) -> io::Result<()> {
+        self.watching.retain(|subscription| !subscription.events.is_closed());
+        for subscription in &self.watching {
+            connection.say(&Line::watch(&subscription.interest)).await?;
+        }
+        connection.say(&Line::Wake).await?;
+        for subscription in &self.watching {
+            tell_known_end(&self.writer, subscription).await;
+        }
+        Ok(())
+    }
+
+    fn forward(&mut self, event: &CallEvent) {
+        for subscription in &self.watching {
+            if subscription.interest.covers(event) {
+                let _ = subscription.events.send(event.clone());
+            }
+        }
+    }
+}
+
+/// Tells a new watcher of a call that has ended already: nothing else will be heard of it.
+async fn tell_known_end(writer: &Writer, subscription: &Subscription) {
+    let Interest::Call(id) = &subscription.interest else { return };
+    let wanted: CallId = id.clone();
+    let record = writer.write(move |queue| queue.call(&wanted)).await;
+    if let Ok(Some(record)) = record
+        && let Some(outcome) = record.outcome
+    {
+        let event = CallEvent { call: id.clone(), map: record.map, what: What::Ended { outcome } };
+        let _ = subscription.events.send(event);
+    }
+}

@@ -1,0 +1,119 @@
+//! Calls on this machine: a durable queue, one executor at a time, and warm worker processes.
+
+mod attendance;
+mod executor;
+mod id;
+mod listing;
+mod log;
+mod process_worker;
+mod queue;
+mod record;
+mod recover;
+mod schedule;
+mod setup;
+mod socket;
+mod writer;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use attendance::Attendance;
+pub use executor::{Interest, Mode};
+pub use listing::CallFilter;
+pub use queue::QueueError;
+pub use record::{AttemptRecord, CallRecord, CallState, NewCall};
+pub use schedule::Capacity;
+pub use setup::{Setup, machine_capacity};
+
+use crate::clock;
+use crate::wire::CallId;
+use queue::Queue;
+use writer::Writer;
+
+/// Why calls could not be recorded or run.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The executor's lock could not be taken or looked at.
+    #[error("can't lock `{path}`")]
+    Lock {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The executor could not listen.
+    #[error("can't listen at `{path}`")]
+    Socket {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The executor's task is gone.
+    #[error("the executor ended without a word")]
+    Ended,
+}
+
+/// The calls of one `VDEPLOY_HOME`. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LocalDispatcher {
+    setup: Arc<Setup>,
+    writer: Writer,
+}
+
+impl LocalDispatcher {
+    /// Opens the queue; runs nothing yet.
+    pub fn open(setup: Setup) -> Result<Self, DispatchError> {
+        let queue = Queue::open(&setup.home.queue_db())?;
+        let writer = Writer::start(queue, setup.failpoint.clone());
+        Ok(LocalDispatcher { setup: Arc::new(setup), writer })
+    }
+
+    /// Records calls, durably, in one go, and returns their ids in order. A place of a map that
+    /// is taken already keeps its call; the id that is returned for it names nothing.
+    pub async fn submit(&self, calls: Vec<NewCall>) -> Result<Vec<CallId>, DispatchError> {
+        let now = clock::now();
+        let ids: Vec<CallId> =
+            calls.iter().map(|_| CallId(id::ordered_id("c", now, rand::random()))).collect();
+        let named: Vec<_> = ids.iter().cloned().zip(calls).collect();
+        self.writer
+            .write(move |queue| {
+                named.iter().try_for_each(|(id, call)| queue.insert(id, call, now).map(drop))
+            })
+            .await?;
+        self.setup.failpoint.hit("accept");
+        Ok(ids)
+    }
+
+    /// Takes part in running the queue.
+    pub fn attend(&self, mode: Mode) -> Attendance {
+        Attendance::start(Arc::clone(&self.setup), self.writer.clone(), mode)
+    }
+
+    /// Asks for a call to be cancelled; `false` when it has ended or isn't there. Wake whoever
+    /// runs the queue afterwards.
+    pub async fn cancel(&self, id: &CallId) -> Result<bool, DispatchError> {
+        let id = id.clone();
+        Ok(self.writer.write(move |queue| queue.request_cancel(&id)).await?)
+    }
+
+    /// The call of that id.
+    pub async fn call(&self, id: &CallId) -> Result<Option<CallRecord>, DispatchError> {
+        let id = id.clone();
+        Ok(self.writer.write(move |queue| queue.call(&id)).await?)
+    }
+
+    /// Calls that pass the filter, newest first.
+    pub async fn calls(&self, filter: CallFilter) -> Result<Vec<CallRecord>, DispatchError> {
+        Ok(self.writer.write(move |queue| queue.calls(&filter)).await?)
+    }
+
+    /// The folder of a call: `log` when it said something, `artifacts/` when it made some.
+    pub fn folder(&self, id: &CallId) -> PathBuf {
+        self.setup.home.call(&id.0)
+    }
+}

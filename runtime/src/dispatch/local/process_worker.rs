@@ -1,0 +1,256 @@
+//! One worker process: starting it, speaking with it, and ending it with everything it started.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::log::{self, Log};
+use super::schedule::AttemptEnd;
+use crate::function::FunctionSpec;
+use crate::process::ProcessId;
+use crate::wire::{CallId, Progress, VERSION};
+use crate::worker::frame::{self, FromWorker, Invoke, Serve, ToWorker};
+
+/// How long a call that was asked to stop may take before its process is ended.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long a worker may take to say hello.
+const HELLO: Duration = Duration::from_secs(30);
+
+/// What is needed to start a worker.
+#[derive(Clone, Debug)]
+pub(super) struct Blueprint {
+    /// The worker program.
+    pub(super) program: PathBuf,
+    /// Its environment, complete.
+    pub(super) env: Vec<(OsString, OsString)>,
+    /// The values that no log may show.
+    pub(super) secrets: Vec<String>,
+    /// What it is told first.
+    pub(super) serve: Serve,
+}
+
+/// A request to a worker's task.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// Run this; only sent to a worker that is free.
+    Invoke(Box<Invoke>),
+    /// Stop this call if it is the one in hand.
+    Cancel(CallId),
+    /// End now, whatever is in hand.
+    Kill,
+}
+
+/// News of a worker.
+#[derive(Debug)]
+pub(super) enum News {
+    /// How far its call is.
+    Progress(Progress),
+    /// What the next attempt gets back.
+    Checkpoint(serde_json::Value),
+    /// Its call has ended; `alive` tells whether it can take another.
+    Ended { end: AttemptEnd, alive: bool },
+    /// It has ended while it was free.
+    Gone,
+}
+
+/// A started worker.
+#[derive(Debug)]
+pub(super) struct Started {
+    /// Its process, which leads a process group.
+    pub(super) process: ProcessId,
+    /// The way to its task.
+    pub(super) requests: mpsc::UnboundedSender<Request>,
+}
+
+/// Starts a worker; `tell` gets its news until it is gone.
+pub(super) fn start(
+    blueprint: Blueprint,
+    tell: impl Fn(News) + Send + Sync + 'static,
+) -> io::Result<Started> {
+    let (ours, theirs) = StdStream::pair()?;
+    let (output, input) = io::pipe()?;
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts workers")]
+    let mut command = Command::new(&blueprint.program);
+    let child = command
+        .env_clear()
+        .envs(blueprint.env.iter().cloned())
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::from(input.try_clone()?))
+        .stderr(Stdio::from(input))
+        .process_group(0)
+        .spawn()?;
+    // The command keeps the worker's ends of the socket and the pipe open until it is dropped.
+    drop(command);
+    ours.set_nonblocking(true)?;
+    let (reader, writer) = UnixStream::from_std(ours)?.into_split();
+    let mark = blueprint.serve.log_mark.clone();
+    let log = log::follow(output.into(), mark, blueprint.secrets.clone())?;
+    let process = ProcessId::of(child.id().unwrap_or_default());
+    let (requests, next) = mpsc::unbounded_channel();
+    let Blueprint { serve, secrets, .. } = blueprint;
+    let mut worker = Worker { child, process, reader, writer, log, serve, secrets, next };
+    tokio::spawn(async move { worker.live(&tell).await });
+    Ok(Started { process, requests })
+}
+
+struct Worker {
+    child: Child,
+    process: ProcessId,
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
+    log: Log,
+    serve: Serve,
+    secrets: Vec<String>,
+    next: mpsc::UnboundedReceiver<Request>,
+}
+
+impl Worker {
+    async fn live(&mut self, tell: &(impl Fn(News) + Sync)) {
+        let mut greeted = false;
+        loop {
+            let invoke = tokio::select! {
+                request = self.next.recv() => match request {
+                    Some(Request::Invoke(invoke)) => invoke,
+                    Some(Request::Cancel(_)) => continue,
+                    Some(Request::Kill) | None => break self.end().await,
+                },
+                // A free worker says nothing; what comes is the end of the stream.
+                _ = self.reader.readable(), if greeted => break self.end().await,
+            };
+            let end = if greeted { Ok(()) } else { self.greet().await };
+            greeted = true;
+            let end = match end {
+                Ok(()) => self.one_call(*invoke, tell).await,
+                Err(end) => (end, false),
+            };
+            let (end, alive) = end;
+            if !alive {
+                self.end().await;
+                tell(News::Ended { end, alive });
+                return;
+            }
+            tell(News::Ended { end, alive });
+        }
+        tell(News::Gone);
+    }
+
+    async fn greet(&mut self) -> Result<(), AttemptEnd> {
+        let hello = timeout(HELLO, frame::read(&mut self.reader)).await;
+        match hello {
+            Ok(Ok(Some(FromWorker::Hello { v: VERSION }))) => {}
+            Ok(Ok(Some(FromWorker::Hello { v }))) => {
+                return Err(AttemptEnd::WorkerLost(format!(
+                    "speaks version {v} of the protocol and this vdeploy speaks {VERSION}"
+                )));
+            }
+            Err(_) => {
+                return Err(AttemptEnd::WorkerLost(format!(
+                    "said nothing for {} s after it was started",
+                    HELLO.as_secs()
+                )));
+            }
+            Ok(_) => return Err(self.lost().await),
+        }
+        let serve = ToWorker::Serve(Box::new(self.serve.clone()));
+        match frame::write(&mut self.writer, &serve).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.lost().await),
+        }
+    }
+
+    /// Runs one call; the flag tells whether the worker can take another.
+    async fn one_call(
+        &mut self,
+        invoke: Invoke,
+        tell: &(impl Fn(News) + Sync),
+    ) -> (AttemptEnd, bool) {
+        let call = invoke.call.clone();
+        // The log's task ends only with the worker.
+        let _ = self.log.folders.send(invoke.folder.clone());
+        let mut deadline = Instant::now() + allowed(&self.serve.function);
+        let mut timed_out = false;
+        let mut stopping = false;
+        if frame::write(&mut self.writer, &ToWorker::Invoke(invoke)).await.is_err() {
+            return (self.lost().await, false);
+        }
+        loop {
+            tokio::select! {
+                message = frame::read(&mut self.reader) => match message {
+                    Ok(Some(FromWorker::Progress { progress })) => tell(News::Progress(progress)),
+                    Ok(Some(FromWorker::Checkpoint { value })) => tell(News::Checkpoint(value)),
+                    Ok(Some(FromWorker::Ended { outcome })) => {
+                        let _ = timeout(GRACE, self.log.ends.recv()).await;
+                        let end = if timed_out { AttemptEnd::TimedOut } else { AttemptEnd::Outcome(log::redact_outcome(outcome, &self.secrets)) };
+                        return (end, true);
+                    }
+                    Ok(Some(FromWorker::Hello { .. })) => {}
+                    Ok(None) | Err(_) if timed_out => return (AttemptEnd::TimedOut, false),
+                    Ok(None) | Err(_) => return (self.lost().await, false),
+                },
+                request = self.next.recv() => match request {
+                    Some(Request::Cancel(which)) if which == call && !stopping => {
+                        stopping = true;
+                        deadline = Instant::now() + GRACE;
+                        self.ask_to_stop(&call).await;
+                    }
+                    Some(Request::Cancel(_) | Request::Invoke(_)) => {}
+                    Some(Request::Kill) | None => return (AttemptEnd::Released, false),
+                },
+                () = sleep_until(deadline) => {
+                    if stopping {
+                        let how = "did not stop when it was asked to".into();
+                        let end = if timed_out { AttemptEnd::TimedOut } else { AttemptEnd::WorkerLost(how) };
+                        return (end, false);
+                    }
+                    (stopping, timed_out) = (true, true);
+                    deadline = Instant::now() + GRACE;
+                    self.ask_to_stop(&call).await;
+                }
+            }
+        }
+    }
+
+    async fn ask_to_stop(&mut self, call: &CallId) {
+        // A worker that can't be asked is gone, which the next read says.
+        let _ = frame::write(&mut self.writer, &ToWorker::Cancel { call: call.clone() }).await;
+    }
+
+    /// Says how the process died; it has hung up, so it is dead or about to be.
+    async fn lost(&mut self) -> AttemptEnd {
+        match timeout(GRACE, self.child.wait()).await {
+            Ok(Ok(status)) => AttemptEnd::WorkerLost(describe(status)),
+            _ => AttemptEnd::WorkerLost("hung up".into()),
+        }
+    }
+
+    /// Ends the process and everything in its group.
+    async fn end(&mut self) {
+        self.process.kill_group();
+        // It was killed; waiting only reaps it.
+        let _ = self.child.wait().await;
+    }
+}
+
+fn allowed(function: &FunctionSpec) -> Duration {
+    Duration::try_from_secs_f64(function.timeout_seconds).unwrap_or(Duration::MAX / 4)
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(9), _) => "was killed (signal 9); did the machine run out of memory?".into(),
+        (Some(signal), _) => format!("was killed by signal {signal}"),
+        (_, Some(code)) => format!("exited with status {code} in the middle of the call"),
+        _ => "ended in the middle of the call".into(),
+    }
+}

@@ -1,0 +1,139 @@
+//! What an executor needs to know of the machine, and what a worker of a function is started with.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::process_worker::Blueprint;
+use super::schedule::Capacity;
+use crate::environment::volume_variable;
+use crate::failpoint::Failpoint;
+use crate::ffmpeg::Tools;
+use crate::function::{Entry, FunctionSpec};
+use crate::home::Home;
+use crate::secret::SecretStore;
+use crate::wire::VERSION;
+use crate::worker::frame::Serve;
+
+/// Variables of this process that workers get; nothing else passes by accident.
+const PASSED_ON: [&str; 14] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "NVIDIA_DRIVER_CAPABILITIES",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// The machine and its folders, as an executor sees them.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where everything lies.
+    pub home: Home,
+    /// ffmpeg and what is known of the machine.
+    pub tools: Tools,
+    /// The worker program of built-in handlers.
+    pub worker: PathBuf,
+    /// What there is to claim.
+    pub capacity: Capacity,
+    /// Where a test wants this process to die.
+    pub failpoint: Failpoint,
+}
+
+impl Setup {
+    /// What a worker of `function` is started with.
+    pub(super) fn blueprint(
+        &self,
+        environment: &str,
+        function: &FunctionSpec,
+    ) -> io::Result<Blueprint> {
+        let home = self.home.environment(environment);
+        let source = function.source.as_ref().map(|hash| home.sources().join(hash));
+        let secrets = SecretStore::of(&home).get_all(&function.secrets).map_err(io::Error::other)?;
+        let mut values = Vec::new();
+        let mut env = inherited();
+        env.extend(function.env.iter().map(|(key, value)| (key.into(), value.into())));
+        for (key, value) in &secrets {
+            env.push((key.into(), value.expose().into()));
+            values.push(value.expose().to_owned());
+        }
+        let volumes = existing_volumes(&home.volumes())?;
+        for (name, path) in &volumes {
+            env.push((volume_variable(name).into(), path.into()));
+        }
+        let mut spec = function.clone();
+        if !matches!(spec.entry, Entry::Command { .. }) {
+            // The arguments were checked against it; typed handlers have no other use for it.
+            spec.schema = None;
+        }
+        let serve = Serve {
+            v: VERSION,
+            function: spec,
+            source: source.clone(),
+            volumes,
+            tools: self.tools.clone(),
+            log_mark: format!("\x1e{:032x}\n", rand::random::<u128>()),
+        };
+        Ok(Blueprint {
+            program: self.program(function, source.as_deref()),
+            env,
+            secrets: values,
+            serve,
+        })
+    }
+
+    fn program(&self, function: &FunctionSpec, source: Option<&Path>) -> PathBuf {
+        match (&function.entry, source) {
+            (Entry::Binary { binary, .. }, Some(source)) => source.join(binary),
+            (Entry::Binary { binary, .. }, None) => PathBuf::from(binary),
+            _ => self.worker.clone(),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "passes a named few on to workers, unread")]
+fn inherited() -> Vec<(OsString, OsString)> {
+    let pass = |name: &str| std::env::var_os(name).map(|value| (name.into(), value));
+    PASSED_ON.into_iter().filter_map(pass).collect()
+}
+
+fn existing_volumes(folder: &Path) -> io::Result<std::collections::BTreeMap<String, PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
+        entries => entries?,
+    };
+    let mut volumes = std::collections::BTreeMap::new();
+    for entry in entries {
+        let entry = entry?;
+        if let (Ok(name), true) = (entry.file_name().into_string(), entry.file_type()?.is_dir())
+            && !name.starts_with('.')
+        {
+            volumes.insert(name, entry.path());
+        }
+    }
+    Ok(volumes)
+}
+
+/// What this machine has to claim.
+pub fn machine_capacity() -> Capacity {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let memory = rustix::system::sysinfo();
+    Capacity {
+        millicpu: cores * 1000,
+        memory: memory.totalram as u64 * u64::from(memory.mem_unit),
+        gpus: gpu_devices(),
+    }
+}
+
+/// NVIDIA's driver makes one node per GPU: `/dev/nvidia0`, `/dev/nvidia1`, …
+fn gpu_devices() -> u64 {
+    (0..64).take_while(|index| Path::new(&format!("/dev/nvidia{index}")).exists()).count() as u64
+}
