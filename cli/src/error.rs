@@ -4,6 +4,8 @@ use std::fmt;
 
 use vdeploy_runtime::Failure;
 use vdeploy_runtime::catalog::CatalogError;
+use vdeploy_runtime::client::ClientError;
+use vdeploy_runtime::dispatch::local::DispatchError;
 use vdeploy_runtime::secret::SecretError;
 pub use vdeploy_runtime::suggestion::did_you_mean;
 
@@ -56,6 +58,15 @@ impl CliError {
     /// An error that ends the process with `exit`.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         CliError { exit, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+    }
+
+    /// It could not be done because of `error` and everything behind that.
+    pub fn chain(error: &dyn std::error::Error) -> Self {
+        let edge = CliError::failed(error.to_string());
+        match error.source() {
+            Some(source) => edge.caused_by(source),
+            None => edge,
+        }
     }
 
     /// The same error, with what lies behind it.
@@ -116,5 +127,30 @@ impl From<SecretError> for CliError {
             hints: hint.into_iter().collect(),
             ..CliError::failed(error.to_string())
         }
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        CliError::failed("can't read or write").cause(error)
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Args(failure) => CliError { exit: Exit::Usage, ..failure.into() },
+            ClientError::Catalog(error) => error.into(),
+            ClientError::Dispatch(error) => error.into(),
+            ClientError::NoSuchCall(_) => {
+                CliError::chain(&error).hint("list the calls there are: `vdeploy calls ls`")
+            }
+        }
+    }
+}
+
+impl From<DispatchError> for CliError {
+    fn from(error: DispatchError) -> Self {
+        CliError::chain(&error)
     }
 }

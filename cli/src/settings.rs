@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Deserialize;
+use vdeploy_runtime::dispatch::local::{Setup, machine_capacity};
+use vdeploy_runtime::failpoint::Failpoint;
+use vdeploy_runtime::ffmpeg::Tools;
 use vdeploy_runtime::home::Home;
 
 use crate::error::{CliError, Result};
@@ -55,6 +58,10 @@ pub struct Settings {
     pub ffprobe: PathBuf,
     /// The worker binary, when it isn't the one beside this program.
     pub worker: Option<PathBuf>,
+    /// The folder that relative paths start from.
+    pub folder: PathBuf,
+    /// Where a test wants this process to die.
+    pub failpoint: Failpoint,
     /// A person can be asked.
     pub interactive: bool,
     /// Where output goes.
@@ -94,9 +101,49 @@ impl Settings {
             ffmpeg: path_variable("VDEPLOY_FFMPEG").unwrap_or_else(|| "ffmpeg".into()),
             ffprobe: path_variable("VDEPLOY_FFPROBE").unwrap_or_else(|| "ffprobe".into()),
             worker: path_variable("VDEPLOY_WORKER"),
+            folder: std::env::current_dir()?,
+            failpoint: variable("VDEPLOY_FAILPOINT")
+                .map_or_else(Failpoint::none, |text| Failpoint::parse(&text)),
             interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
             printer: printer(args),
         })
+    }
+}
+
+impl Settings {
+    /// What running calls on this machine takes.
+    pub fn local_setup(&self) -> Result<Setup> {
+        Ok(Setup {
+            home: self.home.clone(),
+            tools: self.tools(),
+            worker: self.find_worker()?,
+            capacity: machine_capacity(),
+            failpoint: self.failpoint.clone(),
+        })
+    }
+
+    /// Where ffmpeg is and where facts about this machine are kept.
+    pub fn tools(&self) -> Tools {
+        Tools {
+            ffmpeg: self.ffmpeg.clone(),
+            ffprobe: self.ffprobe.clone(),
+            cache: self.home.cache(),
+        }
+    }
+
+    /// The worker binary: the one that was named, or the one beside this program.
+    fn find_worker(&self) -> Result<PathBuf> {
+        let missing = |path: &std::path::Path| {
+            CliError::failed(format!("there is no worker program at `{}`", path.display())).hint(
+                "install `vdeploy-runtime` beside `vdeploy`, or name it: \
+                 `export VDEPLOY_WORKER=/path/to/vdeploy-runtime`",
+            )
+        };
+        let path = match &self.worker {
+            Some(path) => path.clone(),
+            None => std::env::current_exe()?.with_file_name("vdeploy-runtime"),
+        };
+        if path.is_file() { Ok(path) } else { Err(missing(&path)) }
     }
 }
 

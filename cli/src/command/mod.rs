@@ -1,6 +1,9 @@
 //! One file per verb; here only the list of them and the way to each.
 
+mod artifact;
+mod call;
 mod completions;
+mod executor;
 
 use clap::{Parser, Subcommand};
 
@@ -19,6 +22,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Call(call::Args),
+    Executor(executor::Args),
     Completions(completions::Args),
 }
 
@@ -33,6 +38,8 @@ impl Cli {
 pub async fn run(cli: Cli) -> Result<Exit> {
     let settings = Settings::resolve(&cli.global)?;
     match cli.command {
+        Command::Call(args) => call::run(args, &settings).await,
+        Command::Executor(args) => executor::run(args, &settings).await,
         Command::Completions(args) => completions::run(args, &settings),
     }
 }

@@ -57,7 +57,8 @@ impl Setup {
     ) -> io::Result<Blueprint> {
         let home = self.home.environment(environment);
         let source = function.source.as_ref().map(|hash| home.sources().join(hash));
-        let secrets = SecretStore::of(&home).get_all(&function.secrets).map_err(io::Error::other)?;
+        let secrets =
+            SecretStore::of(&home).get_all(&function.secrets).map_err(io::Error::other)?;
         let mut values = Vec::new();
         let mut env = inherited();
         env.extend(function.env.iter().map(|(key, value)| (key.into(), value.into())));

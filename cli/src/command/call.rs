@@ -1,0 +1,210 @@
+//! `vdeploy call`: run a deployed function and wait for its result.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use vdeploy_runtime::args::ArgsSchema;
+use vdeploy_runtime::catalog::Published;
+use vdeploy_runtime::client::{CallOptions, Client};
+use vdeploy_runtime::dispatch::What;
+use vdeploy_runtime::dispatch::local::Mode;
+use vdeploy_runtime::wire::{CallId, Outcome};
+
+use crate::error::{CliError, Exit, Result};
+use crate::settings::Settings;
+use crate::ui::call::CallView;
+
+/// Run a deployed function and wait for its result
+///
+/// The function is found by name; no manifest is needed. The result is printed on stdout as JSON,
+/// everything else on stderr. Ctrl-C cancels the call.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vdeploy call transcode --args input=match.mov output=match.mp4 quality=720p
+  vdeploy call reel-studio/transcode --args '{\"input\": \"vol://footage/a.mov\"}' --output a.mp4
+  vdeploy call probe --args @args.json
+  vdeploy call transcode --args input=match.mov --detach")]
+pub(crate) struct Args {
+    /// The function: its name, or APP/NAME where several apps have one
+    #[arg(value_name = "[APP/]FN")]
+    function: String,
+    #[command(flatten)]
+    input: ArgsInput,
+    /// Copy the file that the call makes to this path
+    #[arg(short, long, value_name = "FILE", conflicts_with = "detach")]
+    output: Option<PathBuf>,
+    /// Replace outputs that exist
+    #[arg(short, long)]
+    force: bool,
+    /// Print the call's id at once and leave it running
+    #[arg(short, long)]
+    detach: bool,
+    /// Calls of a higher priority start first
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_name = "N")]
+    priority: i32,
+}
+
+/// How arguments are given.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ArgsInput {
+    /// Arguments: a JSON object, @FILE, - for stdin, or KEY=VALUE pairs
+    #[arg(long = "args", value_name = "ARGS", num_args = 1.., allow_hyphen_values = false)]
+    args: Vec<String>,
+}
+
+pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
+    let client = connect(settings, Mode::Run)?;
+    let function = client.function(&args.function, None)?;
+    let values = args.input.read(&function, settings)?;
+    let target = args.output.as_deref().map(|path| free_target(path, args.force)).transpose()?;
+    let options =
+        CallOptions { overwrite: args.force, detached: args.detach, priority: args.priority };
+    let call = client.spawn(&function, values, &options).await?;
+    if args.detach {
+        return detach(client, &call, settings).await;
+    }
+    let outcome = follow(&client, &call, settings).await?;
+    let record = client.record(&call).await?;
+    client.close().await?;
+    settings.printer.detail(format!("call {call} had {} attempts", record.attempts.len()));
+    report(outcome, target.as_deref(), args.force, settings)
+}
+
+/// The client of this command's environment.
+pub(crate) fn connect(settings: &Settings, mode: Mode) -> Result<Client> {
+    Ok(Client::connect(settings.local_setup()?, &settings.environment, mode)?)
+}
+
+/// Leaves the call to an executor in the background, then says the call's id.
+async fn detach(client: Client, call: &CallId, settings: &Settings) -> Result<Exit> {
+    super::executor::spawn_background(settings)?;
+    client.release().await?;
+    settings.printer.note(format!("follow it with `vdeploy calls get {call} --wait`"));
+    settings.printer.data(&call.0)?;
+    Ok(Exit::Ok)
+}
+
+/// Shows what happens until the call has ended. The first Ctrl-C asks it to stop; by the second
+/// its worker is ended.
+pub(crate) async fn follow(client: &Client, call: &CallId, settings: &Settings) -> Result<Outcome> {
+    let mut view = CallView::new(settings.printer);
+    let mut events = client.events(call);
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => {
+                    view.show(&event.what);
+                    if let What::Ended { outcome } = event.what {
+                        view.finish();
+                        return Ok(if asked { Outcome::Cancelled } else { outcome });
+                    }
+                }
+                None => return Err(CliError::failed("the queue's executor ended without a word")),
+            },
+            interrupt = tokio::signal::ctrl_c() => {
+                interrupt?;
+                if asked {
+                    return Ok(Outcome::Cancelled);
+                }
+                asked = true;
+                view.note("cancelling; press Ctrl-C again to end it at once");
+                client.cancel(call).await?;
+            }
+        }
+    }
+}
+
+fn report(
+    outcome: Outcome,
+    target: Option<&Path>,
+    force: bool,
+    settings: &Settings,
+) -> Result<Exit> {
+    match outcome {
+        Outcome::Succeeded { result, artifacts } => {
+            if let Some(target) = target {
+                let artifact = artifacts.first().ok_or_else(|| {
+                    CliError::failed("the call made no file that could be copied")
+                        .hint("leave `--output` away for functions that only return data")
+                })?;
+                super::artifact::copy(artifact, target, force, settings)?;
+                settings.printer.note(format!("wrote {}", target.display()));
+            }
+            settings.printer.data_json(&result)?;
+            Ok(Exit::Ok)
+        }
+        Outcome::Failed { failure } => Err(failure.into()),
+        Outcome::Cancelled => Err(CliError::new(Exit::Interrupted, "the call was cancelled")),
+    }
+}
+
+/// Refuses an output that exists before anything is started for it.
+fn free_target(path: &Path, force: bool) -> Result<PathBuf> {
+    if !force && path.symlink_metadata().is_ok() {
+        return Err(CliError::failed(format!("output `{}` already exists", path.display()))
+            .hint("pass `--force` to replace it, or name another output"));
+    }
+    Ok(std::path::absolute(path)?)
+}
+
+impl ArgsInput {
+    /// The arguments as JSON, checked, with relative paths made absolute.
+    pub(crate) fn read(&self, function: &Published, settings: &Settings) -> Result<Value> {
+        let anything = Value::Bool(true);
+        let schema = function.function.schema.as_ref().unwrap_or(&anything);
+        let schema = ArgsSchema::compile(schema)?;
+        let mut values = self.values(&schema)?;
+        schema.check(&values).map_err(|failure| {
+            let mut error = CliError::from(failure);
+            error.exit = Exit::Usage;
+            error
+        })?;
+        schema.resolve_paths(&mut values, &settings.folder);
+        Ok(values)
+    }
+
+    fn values(&self, schema: &ArgsSchema<'_>) -> Result<Value> {
+        let [only] = self.args.as_slice() else {
+            return pairs(schema, &self.args);
+        };
+        match only.strip_prefix('@') {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    CliError::usage(format!("can't read arguments from `{path}`")).cause(error)
+                })?;
+                object(&text, &format!("`{path}`"))
+            }
+            None if only == "-" => {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text).map_err(|error| {
+                    CliError::usage("can't read arguments from stdin").cause(error)
+                })?;
+                object(&text, "stdin")
+            }
+            None if only.trim_start().starts_with(['{', '[']) => object(only, "`--args`"),
+            None => pairs(schema, &self.args),
+        }
+    }
+}
+
+fn pairs(schema: &ArgsSchema<'_>, pairs: &[String]) -> Result<Value> {
+    schema.from_pairs(pairs.iter().map(String::as_str)).map_err(|failure| {
+        let mut error = CliError::from(failure);
+        error.exit = Exit::Usage;
+        error
+    })
+}
+
+fn object(text: &str, place: &str) -> Result<Value> {
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        CliError::usage(format!("the arguments in {place} aren't JSON"))
+            .cause(error)
+            .hint("pass an object such as '{\"input\": \"a.mov\"}', or pairs such as input=a.mov")
+    })?;
+    if value.is_object() {
+        return Ok(value);
+    }
+    Err(CliError::usage(format!("the arguments in {place} aren't a JSON object")))
+}
