@@ -1,6 +1,8 @@
 //! Finding deployed functions by name and calling them: what the command line, programs and
 //! handlers use.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -47,15 +49,16 @@ pub struct Client {
     environment: String,
     catalog: Catalog,
     dispatcher: LocalDispatcher,
-    attendance: Attendance,
+    attendance: OnceLock<Attendance>,
 }
 
 impl Client {
-    /// Opens the queue and takes part in running it, in `mode`.
-    pub fn connect(setup: Setup, environment: &str, mode: Mode) -> Result<Self, ClientError> {
+    /// Opens the queue. This process takes part in running it from when it first waits for a
+    /// call until [`Client::close`].
+    pub fn connect(setup: Setup, environment: &str) -> Result<Self, ClientError> {
         let catalog = Catalog::new(setup.home.environment(environment));
         let dispatcher = LocalDispatcher::open(setup)?;
-        let attendance = dispatcher.attend(mode);
+        let attendance = OnceLock::new();
         Ok(Client { environment: environment.into(), catalog, dispatcher, attendance })
     }
 
@@ -87,13 +90,13 @@ impl Client {
             map: None,
         };
         let ids = self.dispatcher.submit(vec![call]).await?;
-        self.attendance.wake();
+        self.wake();
         Ok(ids.into_iter().next().expect("one call was submitted, one id came back"))
     }
 
     /// What happens to a call from now on. Its end is told at least once, also when it is over.
     pub fn events(&self, call: &CallId) -> mpsc::UnboundedReceiver<CallEvent> {
-        self.attendance.watch(Interest::Call(call.clone()))
+        self.attendance().watch(Interest::Call(call.clone()))
     }
 
     /// Waits for a call's outcome.
@@ -110,7 +113,7 @@ impl Client {
     /// Asks for a call to be cancelled; `false` when it had ended.
     pub async fn cancel(&self, call: &CallId) -> Result<bool, ClientError> {
         let asked = self.dispatcher.cancel(call).await?;
-        self.attendance.wake();
+        self.wake();
         Ok(asked)
     }
 
@@ -127,11 +130,19 @@ impl Client {
 
     /// Ends this client's part in running the queue, after calls of other commands that it runs.
     pub async fn close(self) -> Result<(), ClientError> {
-        Ok(self.attendance.leave().await?)
+        match self.attendance.into_inner() {
+            Some(attendance) => Ok(attendance.leave().await?),
+            None => Ok(()),
+        }
     }
 
-    /// Ends this client's part at once; calls that it runs go back to the queue.
-    pub async fn release(self) -> Result<(), ClientError> {
-        Ok(self.attendance.release().await?)
+    fn attendance(&self) -> &Attendance {
+        self.attendance.get_or_init(|| self.dispatcher.attend(Mode::Run))
+    }
+
+    fn wake(&self) {
+        if let Some(attendance) = self.attendance.get() {
+            attendance.wake();
+        }
     }
 }

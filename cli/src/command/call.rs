@@ -8,7 +8,6 @@ use vdeploy_runtime::args::ArgsSchema;
 use vdeploy_runtime::catalog::Published;
 use vdeploy_runtime::client::{CallOptions, Client};
 use vdeploy_runtime::dispatch::What;
-use vdeploy_runtime::dispatch::local::Mode;
 use vdeploy_runtime::wire::{CallId, Outcome};
 
 use crate::error::{CliError, Exit, Result};
@@ -54,7 +53,7 @@ pub(crate) struct ArgsInput {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    let client = connect(settings, Mode::Run)?;
+    let client = connect(settings)?;
     let function = client.function(&args.function, None)?;
     let values = args.input.read(&function, settings)?;
     let target = args.output.as_deref().map(|path| free_target(path, args.force)).transpose()?;
@@ -62,7 +61,7 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
         CallOptions { overwrite: args.force, detached: args.detach, priority: args.priority };
     let call = client.spawn(&function, values, &options).await?;
     if args.detach {
-        return detach(client, &call, settings).await;
+        return detach(&call, settings);
     }
     let outcome = follow(&client, &call, settings).await?;
     let record = client.record(&call).await?;
@@ -72,14 +71,13 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
 }
 
 /// The client of this command's environment.
-pub(crate) fn connect(settings: &Settings, mode: Mode) -> Result<Client> {
-    Ok(Client::connect(settings.local_setup()?, &settings.environment, mode)?)
+pub(crate) fn connect(settings: &Settings) -> Result<Client> {
+    Ok(Client::connect(settings.local_setup()?, &settings.environment)?)
 }
 
 /// Leaves the call to an executor in the background, then says the call's id.
-async fn detach(client: Client, call: &CallId, settings: &Settings) -> Result<Exit> {
+fn detach(call: &CallId, settings: &Settings) -> Result<Exit> {
     super::executor::spawn_background(settings)?;
-    client.release().await?;
     settings.printer.note(format!("follow it with `vdeploy calls get {call} --wait`"));
     settings.printer.data(&call.0)?;
     Ok(Exit::Ok)

@@ -64,12 +64,6 @@ impl Attendance {
         self.task.await.map_err(|_| DispatchError::Ended)?
     }
 
-    /// Ends the part at once: what it runs goes back to the queue.
-    pub async fn release(self) -> Result<(), DispatchError> {
-        let _ = self.mode.send(Mode::Release);
-        self.task.await.map_err(|_| DispatchError::Ended)?
-    }
-
     /// Waits until the part ends by itself, as [`Mode::UntilIdle`] does.
     pub async fn ended(&mut self) -> Result<(), DispatchError> {
         (&mut self.task).await.map_err(|_| DispatchError::Ended)?

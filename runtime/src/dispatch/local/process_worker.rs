@@ -98,16 +98,28 @@ pub(super) fn start(
     let log = log::follow(output.into(), mark, blueprint.secrets.clone())?;
     let process = ProcessId::of(child.id().unwrap_or_default());
     let (requests, next) = mpsc::unbounded_channel();
+    let (messages, said) = mpsc::channel(64);
+    tokio::spawn(receive(reader, messages));
     let Blueprint { serve, secrets, .. } = blueprint;
-    let mut worker = Worker { child, process, reader, writer, log, serve, secrets, next };
+    let mut worker = Worker { child, process, said, writer, log, serve, secrets, next };
     tokio::spawn(async move { worker.live(&tell).await });
     Ok(Started { process, requests })
+}
+
+/// Reads messages until the worker hangs up or breaks the protocol; reading is a task of its own
+/// because a read that is given up in the middle of a message can't be taken up again.
+async fn receive(mut reader: OwnedReadHalf, messages: mpsc::Sender<FromWorker>) {
+    while let Ok(Some(message)) = frame::read(&mut reader).await {
+        if messages.send(message).await.is_err() {
+            return;
+        }
+    }
 }
 
 struct Worker {
     child: Child,
     process: ProcessId,
-    reader: OwnedReadHalf,
+    said: mpsc::Receiver<FromWorker>,
     writer: OwnedWriteHalf,
     log: Log,
     serve: Serve,
@@ -125,8 +137,8 @@ impl Worker {
                     Some(Request::Cancel(_)) => continue,
                     Some(Request::Kill) | None => break self.end().await,
                 },
-                // A free worker says nothing; what comes is the end of the stream.
-                _ = self.reader.readable(), if greeted => break self.end().await,
+                // A free worker has nothing to say; it has hung up.
+                _ = self.said.recv(), if greeted => break self.end().await,
             };
             let end = if greeted { Ok(()) } else { self.greet().await };
             greeted = true;
@@ -146,10 +158,9 @@ impl Worker {
     }
 
     async fn greet(&mut self) -> Result<(), AttemptEnd> {
-        let hello = timeout(HELLO, frame::read(&mut self.reader)).await;
-        match hello {
-            Ok(Ok(Some(FromWorker::Hello { v: VERSION }))) => {}
-            Ok(Ok(Some(FromWorker::Hello { v }))) => {
+        match timeout(HELLO, self.said.recv()).await {
+            Ok(Some(FromWorker::Hello { v: VERSION })) => {}
+            Ok(Some(FromWorker::Hello { v })) => {
                 return Err(AttemptEnd::WorkerLost(format!(
                     "speaks version {v} of the protocol and this vdeploy speaks {VERSION}"
                 )));
@@ -186,17 +197,17 @@ impl Worker {
         }
         loop {
             tokio::select! {
-                message = frame::read(&mut self.reader) => match message {
-                    Ok(Some(FromWorker::Progress { progress })) => tell(News::Progress(progress)),
-                    Ok(Some(FromWorker::Checkpoint { value })) => tell(News::Checkpoint(value)),
-                    Ok(Some(FromWorker::Ended { outcome })) => {
+                message = self.said.recv() => match message {
+                    Some(FromWorker::Progress { progress }) => tell(News::Progress(progress)),
+                    Some(FromWorker::Checkpoint { value }) => tell(News::Checkpoint(value)),
+                    Some(FromWorker::Ended { outcome }) => {
                         let _ = timeout(GRACE, self.log.ends.recv()).await;
                         let end = if timed_out { AttemptEnd::TimedOut } else { AttemptEnd::Outcome(log::redact_outcome(outcome, &self.secrets)) };
                         return (end, true);
                     }
-                    Ok(Some(FromWorker::Hello { .. })) => {}
-                    Ok(None) | Err(_) if timed_out => return (AttemptEnd::TimedOut, false),
-                    Ok(None) | Err(_) => return (self.lost().await, false),
+                    Some(FromWorker::Hello { .. }) => {}
+                    None if timed_out => return (AttemptEnd::TimedOut, false),
+                    None => return (self.lost().await, false),
                 },
                 request = self.next.recv() => match request {
                     Some(Request::Cancel(which)) if which == call && !stopping => {
