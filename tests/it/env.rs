@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
+use vdeploy_runtime::catalog::{Catalog, FORMAT, Published};
+use vdeploy_runtime::clock::now;
+use vdeploy_runtime::function::{Entry, FunctionSpec};
+use vdeploy_runtime::home::Home;
 
 /// One test's world.
 pub struct TestEnv {
@@ -72,6 +76,30 @@ impl TestEnv {
         ran(self.command(args).output().expect("vdeploy starts"))
     }
 
+    /// Publishes a function as a deploy would, for tests of what comes after.
+    pub fn publish(&self, name: &str, entry: Entry, change: impl FnOnce(&mut FunctionSpec)) {
+        let mut function: FunctionSpec = serde_json::from_value(serde_json::json!({
+            "app": "demo",
+            "name": name,
+            "entry": entry,
+        }))
+        .expect("a function");
+        if let Entry::Builtin { handler } = &function.entry {
+            let handler = vdeploy_runtime::handlers::builtin().describe(handler);
+            function.schema = handler.map(|handler| handler.args);
+        }
+        change(&mut function);
+        let home = Home::new(self.vdeploy_home()).environment("main");
+        Catalog::new(home)
+            .publish(&Published { format: FORMAT, version: 1, deployed_at: now(), function })
+            .expect("the function is published");
+    }
+
+    /// Publishes a program; `script` is run by `sh`.
+    pub fn publish_script(&self, name: &str, script: &str) {
+        self.publish(name, sh(script), |_| {});
+    }
+
     /// Replaces what differs from run to run.
     pub fn redact(&self, text: &str) -> String {
         text.replace(&self.root.path().display().to_string(), "[ROOT]")
@@ -92,6 +120,11 @@ impl Ran {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|e| panic!("{e}\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr))
     }
+}
+
+/// A program that `sh` runs.
+pub fn sh(script: &str) -> Entry {
+    Entry::Command { argv: vec!["sh".into(), "-c".into(), script.into()] }
 }
 
 /// The parts of a finished process.

@@ -8,4 +8,5 @@
     reason = "tests start programs and fail loudly"
 )]
 
+mod call;
 mod env;

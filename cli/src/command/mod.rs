@@ -2,6 +2,7 @@
 
 mod artifact;
 mod call;
+mod calls;
 mod completions;
 mod executor;
 
@@ -23,6 +24,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Call(call::Args),
+    Calls(calls::Args),
     Executor(executor::Args),
     Completions(completions::Args),
 }
@@ -39,6 +41,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
     let settings = Settings::resolve(&cli.global)?;
     match cli.command {
         Command::Call(args) => call::run(args, &settings).await,
+        Command::Calls(args) => calls::run(args, &settings).await,
         Command::Executor(args) => executor::run(args, &settings).await,
         Command::Completions(args) => completions::run(args, &settings),
     }

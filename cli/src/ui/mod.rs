@@ -3,6 +3,7 @@
 pub mod call;
 mod human;
 mod json;
+pub mod table;
 
 use std::io::{self, IsTerminal, Write};
 

@@ -1,0 +1,33 @@
+# `make demo` runs the main job; `make test` passes all tests. Both install what is missing.
+
+CARGO ?= cargo
+VIDEO ?=
+
+.PHONY: demo test bench fuzz soak lint doc tools
+
+demo: tools
+	$(CARGO) build --release --workspace --bins
+	tests/demo "$(VIDEO)"
+
+test: tools lint doc
+	$(CARGO) build --workspace --bins
+	if command -v cargo-nextest >/dev/null; then \
+	  $(CARGO) nextest run --workspace --no-fail-fast; \
+	else \
+	  $(CARGO) test --workspace --lib --bins --tests; \
+	fi
+	$(CARGO) test --workspace --doc
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+bench: tools
+	$(CARGO) build --release --workspace --bins
+	tests/bench/run
+
+tools:
+	tests/tools

@@ -1,0 +1,76 @@
+//! `vdeploy calls get`.
+
+use vdeploy_runtime::client::Client;
+use vdeploy_runtime::dispatch::local::{CallRecord, CallState};
+use vdeploy_runtime::wire::{CallId, Outcome};
+
+use crate::error::{Exit, Result};
+use crate::settings::Settings;
+
+/// Show a call: its state, attempts and result
+///
+/// Without --json the result is printed, as `vdeploy call` does, once there is one.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The call's id
+    call: String,
+    /// Wait until it has ended
+    #[arg(short, long)]
+    wait: bool,
+}
+
+pub(super) async fn run(args: Args, client: Client, settings: &Settings) -> Result<Exit> {
+    let id = CallId(args.call);
+    let mut record = client.record(&id).await?;
+    if args.wait && !record.state.has_ended() {
+        client.wait(&id).await?;
+        record = client.record(&id).await?;
+    }
+    client.close().await?;
+    if settings.printer.json {
+        settings.printer.data_json(&record)?;
+    } else {
+        describe(&record, settings)?;
+    }
+    Ok(if args.wait { exit(&record) } else { Exit::Ok })
+}
+
+fn describe(record: &CallRecord, settings: &Settings) -> Result<()> {
+    let printer = settings.printer;
+    printer.note(format!(
+        "{} {}/{} version {}: {}",
+        record.id,
+        record.app,
+        record.function,
+        record.version,
+        record.state.as_str()
+    ));
+    for attempt in &record.attempts {
+        let failure = attempt.failure.as_ref().map(|failure| format!(": {failure}"));
+        let worker = attempt.worker.map(|pid| format!(" in process {pid}")).unwrap_or_default();
+        printer.note(format!(
+            "  attempt {}{worker}{}",
+            attempt.attempt,
+            failure.unwrap_or_default()
+        ));
+    }
+    if let Some(Outcome::Succeeded { result, .. }) = &record.outcome {
+        printer.data_json(result)?;
+    }
+    Ok(())
+}
+
+fn exit(record: &CallRecord) -> Exit {
+    match record.state {
+        CallState::Succeeded => Exit::Ok,
+        _ => Exit::FunctionFailed,
+    }
+}
+
+/// Why a call has no result, in one line.
+pub(super) fn why(record: &CallRecord) -> Option<String> {
+    match &record.outcome {
+        Some(Outcome::Failed { failure }) => Some(failure.message.clone()),
+        _ => None,
+    }
+}

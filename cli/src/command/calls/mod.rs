@@ -1,0 +1,36 @@
+//! `vdeploy calls`: looking at calls, and cancelling them.
+
+mod cancel;
+mod get;
+mod logs;
+mod ls;
+
+use vdeploy_runtime::client::Client;
+
+use crate::error::{Exit, Result};
+use crate::settings::Settings;
+
+/// Look at calls and cancel them
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Ls(ls::Args),
+    Get(get::Args),
+    Logs(logs::Args),
+    Cancel(cancel::Args),
+}
+
+pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
+    let client: Client = super::call::connect(settings)?;
+    match args.command {
+        Command::Ls(args) => ls::run(args, &client, settings).await,
+        Command::Get(args) => get::run(args, client, settings).await,
+        Command::Logs(args) => logs::run(args, &client, settings).await,
+        Command::Cancel(args) => cancel::run(args, client, settings).await,
+    }
+}

@@ -1,0 +1,228 @@
+//! `vdeploy call`: results, arguments, failures, cancellation and what is left behind.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+
+use serde_json::json;
+use vdeploy_runtime::function::Entry;
+
+use crate::env::{TestEnv, sh};
+
+fn echo_env() -> TestEnv {
+    let env = TestEnv::new();
+    env.publish("echo", Entry::Builtin { handler: "echo".into() }, |_| {});
+    env
+}
+
+#[test]
+fn a_result_comes_back_on_stdout_and_nothing_else_does() {
+    let ran = echo_env().vdeploy("call echo --args a=1 b=text").exits(0);
+    assert_eq!(ran.stdout, "{\"a\":1,\"b\":\"text\"}\n");
+}
+
+#[test]
+fn arguments_come_as_json_from_a_file_or_from_stdin() {
+    let env = echo_env();
+    env.write("args.json", r#"{"from": "file"}"#);
+    let file = env.vdeploy("call demo/echo --args @args.json").exits(0);
+    assert_eq!(file.json(), json!({ "from": "file" }));
+    let inline = env.run(["call", "echo", "--args", r#"{"from": "flag"}"#]).exits(0);
+    assert_eq!(inline.json(), json!({ "from": "flag" }));
+    let mut command = env.command(["call", "echo", "--args", "-"]);
+    let stdin = env.write("stdin.json", r#"{"from": "stdin"}"#);
+    let output = command.stdin(std::fs::File::open(stdin).unwrap()).output().unwrap();
+    assert_eq!(crate::env::ran(output).json(), json!({ "from": "stdin" }));
+}
+
+#[test]
+fn an_unknown_function_is_answered_with_the_nearest() {
+    let ran = echo_env().vdeploy("call ehco").exits(1);
+    assert!(ran.stderr.contains("did you mean `demo/echo`"), "{}", ran.stderr);
+}
+
+#[test]
+fn arguments_are_checked_before_anything_is_recorded() {
+    let env = TestEnv::new();
+    let schema = json!({
+        "type": "object",
+        "properties": { "width": { "type": "integer", "description": "Pixels." } },
+        "additionalProperties": false,
+    });
+    env.publish("strict", sh("cat"), |function| function.schema = Some(schema));
+    let unknown = env.vdeploy("call strict --args widht=3").exits(2);
+    assert_eq!(
+        unknown.stderr,
+        "error: there is no argument `widht`\nhint: did you mean `width`?\n"
+    );
+    let wrong = env.vdeploy("call strict --args width=wide").exits(2);
+    assert!(wrong.stderr.contains("argument `width` is wrong"), "{}", wrong.stderr);
+    let garbage = env.run(["call", "strict", "--args", "{\"width\": "]).exits(2);
+    assert!(garbage.stderr.contains("aren't JSON"), "{}", garbage.stderr);
+    let calls = env.vdeploy("calls ls --json").exits(0);
+    assert_eq!(calls.json(), json!([]));
+}
+
+#[test]
+fn a_program_that_breaks_its_contract_is_told_what_it_did() {
+    let env = TestEnv::new();
+    let cases = [
+        ("fails", "echo why >&2; exit 3", "`sh` exited with status 3", "why"),
+        ("silent", "exit 0", "`sh` exited with status 0 but printed no result", "print one JSON"),
+        ("garbage", "echo hello there", "isn't one JSON value", "hello there"),
+        ("killed", "kill -9 $$", "`sh` was killed by signal 9", "ran out of memory"),
+        ("huge", "head -c 20000000 /dev/zero", "printed more than 16 MiB", "VDEPLOY_ARTIFACTS"),
+        (
+            "declares",
+            r#"echo '{"error": {"message": "the sky is dark", "hint": "wait"}}'; exit 1"#,
+            "error: the sky is dark",
+            "hint: wait",
+        ),
+    ];
+    for (name, script, message, detail) in cases {
+        env.publish_script(name, script);
+        let ran = env.vdeploy(&format!("call {name}")).exits(5);
+        assert!(ran.stderr.contains(message), "{name}: {}", ran.stderr);
+        assert!(ran.stderr.contains(detail), "{name}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "", "{name}");
+    }
+}
+
+#[test]
+fn a_program_that_takes_too_long_is_ended_with_its_children() {
+    let env = TestEnv::new();
+    let marker = format!("{}", 10_000 + std::process::id());
+    let script = format!("sleep {marker} & sleep {marker}");
+    env.publish("slow", sh(&script), |function| function.timeout_seconds = 0.3);
+    let ran = env.vdeploy("call slow").exits(5);
+    assert!(ran.stderr.contains("took longer than its timeout of 0.3 s"), "{}", ran.stderr);
+    assert_eq!(running(&format!("sleep {marker}")), 0);
+}
+
+#[test]
+fn a_child_left_running_does_not_keep_the_call_waiting() {
+    let env = TestEnv::new();
+    let marker = format!("{}", 20_000 + std::process::id());
+    env.publish_script("forks", &format!("sleep {marker} & echo '{{}}'"));
+    env.vdeploy("call forks").exits(0);
+    assert_eq!(running(&format!("sleep {marker}")), 0);
+}
+
+#[test]
+fn ctrl_c_cancels_the_call_and_leaves_nothing_running() {
+    let env = TestEnv::new();
+    let marker = format!("{}", 30_000 + std::process::id());
+    env.publish_script("waits", &report_then(&format!("exec sleep {marker}")));
+    let (mut child, _stderr) = start_and_wait_for_progress(&env, "waits");
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(running(&format!("sleep {marker}")), 0);
+    let calls = env.vdeploy("calls ls --json").exits(0).json();
+    assert_eq!(calls[0]["state"], "cancelled");
+}
+
+#[test]
+fn a_killed_command_leaves_its_call_lost_and_nothing_running() {
+    let env = echo_env();
+    let marker = format!("{}", 40_000 + std::process::id());
+    env.publish_script("waits", &report_then(&format!("exec sleep {marker}")));
+    let (mut child, _stderr) = start_and_wait_for_progress(&env, "waits");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    env.vdeploy("call echo --args again=true").exits(0);
+    assert_eq!(running(&format!("sleep {marker}")), 0);
+    let calls = env.vdeploy("calls ls --json").exits(0).json();
+    assert_eq!(calls[1]["state"], "lost");
+    let why = calls[1]["outcome"]["failure"]["message"].as_str().unwrap();
+    assert!(why.contains("was killed"), "{why}");
+}
+
+#[test]
+fn a_program_gets_its_files_and_its_outputs_appear_whole() {
+    let env = TestEnv::new();
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "input": { "type": "string", "format": "input-file" },
+            "output": { "type": "string", "format": "output-file" },
+        },
+    });
+    let script = r#"
+        read -r args
+        input=$(echo "$args" | sed 's/.*"input":"\([^"]*\)".*/\1/')
+        output=$(echo "$args" | sed 's/.*"output":"\([^"]*\)".*/\1/')
+        tr a-z A-Z < "$input" > "$output"
+        echo '{}'"#;
+    env.publish("shout", sh(script), |function| function.schema = Some(schema));
+    env.write("in.txt", "hello");
+    env.vdeploy("call shout --args input=in.txt output=out.txt").exits(0);
+    assert_eq!(std::fs::read_to_string(env.project().join("out.txt")).unwrap(), "HELLO");
+    let again = env.vdeploy("call shout --args input=in.txt output=out.txt").exits(5);
+    assert!(again.stderr.contains("already exists"), "{}", again.stderr);
+    env.vdeploy("call shout --args input=in.txt output=out.txt --force").exits(0);
+    let missing = env.vdeploy("call shout --args input=no.txt output=new.txt").exits(5);
+    assert!(missing.stderr.contains("can't read input"), "{}", missing.stderr);
+    assert!(!env.project().join("new.txt").exists());
+}
+
+#[test]
+fn a_detached_call_goes_on_without_its_command() {
+    let env = echo_env();
+    let id = env.vdeploy("call echo --args a=1 --detach").exits(0).stdout;
+    let call = env.run(["calls", "get", id.trim(), "--wait", "--json"]).exits(0).json();
+    assert_eq!(call["state"], "succeeded");
+    assert_eq!(call["outcome"]["result"], json!({ "a": 1 }));
+}
+
+#[test]
+fn failures_are_retried_as_often_as_declared() {
+    let env = TestEnv::new();
+    let script =
+        r#"[ "$VDEPLOY_ATTEMPT" -ge 3 ] && echo "{\"attempt\": $VDEPLOY_ATTEMPT}" || exit 1"#;
+    env.publish("flaky", sh(script), |function| {
+        function.retries.max = 2;
+        function.retries.initial_delay_seconds = 0.01;
+    });
+    let ran = env.vdeploy("call flaky").exits(0);
+    assert_eq!(ran.json(), json!({ "attempt": 3 }));
+    let call = &env.vdeploy("calls ls --json").exits(0).json()[0];
+    assert_eq!(call["attempts"].as_array().unwrap().len(), 3);
+}
+
+/// A script that says it has started, then does `what`.
+fn report_then(what: &str) -> String {
+    format!(r#"echo '{{"progress": {{"phase": "processing"}}}}' > "$VDEPLOY_EVENTS"; {what}"#)
+}
+
+/// Starts a call and waits until its program has spoken.
+fn start_and_wait_for_progress(env: &TestEnv, function: &str) -> (Child, impl Read + use<>) {
+    let mut child = env
+        .command(["call", function])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("processing") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "the call ended early");
+    }
+    (child, stderr)
+}
+
+fn interrupt(child: &Child) {
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+}
+
+/// How many processes have this command line.
+fn running(line: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines
+        .filter(|bytes| {
+            let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+            words.collect::<Vec<_>>().join(" ").trim_end() == line
+        })
+        .count()
+}
