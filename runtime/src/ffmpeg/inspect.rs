@@ -15,6 +15,9 @@ use crate::wire::{Failure, FailureKind};
 /// Bytes that are looked at to say what a file that isn't media seems to be.
 const HEAD: u64 = 512;
 
+/// How a JPEG begins.
+const JPEG: &[u8] = &[0xff, 0xd8, 0xff];
+
 impl Tools {
     /// What the file at `path` is; `name` is what the caller called it.
     pub async fn inspect(
@@ -26,15 +29,19 @@ impl Tools {
     ) -> Result<Media, Failure> {
         // Counting takes as long as the call may take; a header doesn't.
         let limit = (count != Count::Nothing).then_some(Duration::MAX);
-        let args = probe::args(path, count);
+        let head = head(path).await;
+        // A name that ends in `.jpg` makes ffmpeg think of numbered pictures, which aren't allowed.
+        let format = head.starts_with(JPEG).then_some("jpeg_pipe");
+        let args = probe::args(path, count, format);
         match exec::capture(&self.ffprobe, args, limit, cancel).await {
             Ok(json) => probe::parse(&json).map_err(|error| unreadable(name).cause(error)),
             Err(error @ ExecError::Failed { .. }) => {
                 let mut failure = failure::failure(error, &unreadable(name).message);
-                if let Some(what) = seems(path).await {
+                if let Some(what) = input::looks_like(&head) {
                     failure.causes.insert(0, what.into());
                 }
-                Err(failure.hint(format!("see what it is: `file {}`", path.display())))
+                let hint = "name a video file such as MP4, MOV, MKV, WebM, AVI or MPEG-TS";
+                Err(Failure { hint: failure.hint.or_else(|| Some(hint.into())), ..failure })
             }
             Err(error) => Err(failure::failure(error, &unreadable(name).message)),
         }
@@ -58,9 +65,11 @@ fn unreadable(name: &str) -> Failure {
     Failure::new(FailureKind::InvalidInput, format!("`{name}` isn't a video that can be read"))
 }
 
-async fn seems(path: &Path) -> Option<&'static str> {
+/// How a file begins; empty where it can't be read, and ffprobe will say why.
+async fn head(path: &Path) -> Vec<u8> {
     let mut head = Vec::new();
-    let file = tokio::fs::File::open(path).await.ok()?;
-    file.take(HEAD).read_to_end(&mut head).await.ok()?;
-    input::looks_like(&head)
+    if let Ok(file) = tokio::fs::File::open(path).await {
+        let _ = file.take(HEAD).read_to_end(&mut head).await;
+    }
+    head
 }

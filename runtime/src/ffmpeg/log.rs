@@ -60,6 +60,15 @@ impl Log {
         self.ends_early |= ["partial file", "ended prematurely", "truncat", "Truncat"]
             .iter()
             .any(|sign| text.contains(sign));
+        // ffmpeg quotes the whole path before the reason; the message names the file already.
+        let text = match text.strip_prefix("file:").and_then(|rest| rest.rsplit_once(": ")) {
+            Some((_, reason)) => reason,
+            None => text,
+        };
+        let text = match text.split_once(" on whitelist ") {
+            Some(_) => "its format isn't one that holds its own media",
+            None => text,
+        };
         if self.errors.back().is_none_or(|last| last != text) {
             self.errors.push_back(text.into());
         }

@@ -214,9 +214,10 @@ pub enum Count {
     Frames,
 }
 
-/// The arguments that describe `path`.
-pub fn args(path: &Path, count: Count) -> Vec<OsString> {
+/// The arguments that describe `path`; `format` is taken for granted where it is given.
+pub fn args(path: &Path, count: Count, format: Option<&str>) -> Vec<OsString> {
     let mut args = input::guards();
+    args.extend(format.into_iter().flat_map(|format| ["-f".into(), OsString::from(format)]));
     args.extend(["-of", "json", "-show_format", "-show_streams"].map(OsString::from));
     match count {
         Count::Nothing => {}

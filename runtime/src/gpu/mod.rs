@@ -95,3 +95,8 @@ impl Capabilities {
         Ok(learned)
     }
 }
+
+/// Whether HDR can be mapped to SDR, found out by doing it.
+pub async fn tone_maps(tools: &Tools, cancel: &CancellationToken) -> Result<bool, Failure> {
+    trial::tone_mapping(tools, cancel).await.map(|tried| tried.is_ok())
+}

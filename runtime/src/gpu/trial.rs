@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gpu;
 use crate::ffmpeg::exec::{self, ExecError};
+use crate::ffmpeg::filter::{Filter, HdrTransfer};
 use crate::ffmpeg::job::{Encoder, VideoCodec};
 use crate::ffmpeg::{Tools, failure};
 use crate::wire::Failure;
@@ -35,6 +36,16 @@ pub(super) async fn software(
         }
     }
     Ok(None)
+}
+
+/// Maps HDR to SDR on the CPU.
+pub(super) async fn tone_mapping(
+    tools: &Tools,
+    cancel: &CancellationToken,
+) -> Result<Result<(), String>, Failure> {
+    let filter = Filter::ToneMap { from: HdrTransfer::Pq, size: (128, 128) }.to_string();
+    let args = ["-pix_fmt", "yuv420p10le", "-vf", &filter, "-c:v", "rawvideo", "-f", "null", "-"];
+    run(tools, &args, cancel).await
 }
 
 /// What each GPU can do.

@@ -1,5 +1,6 @@
 //! The handlers that every worker has.
 
+pub mod check;
 pub mod echo;
 pub mod probe;
 pub mod transcode;
@@ -8,5 +9,9 @@ use crate::handler::Registry;
 
 /// All built-in handlers.
 pub fn builtin() -> Registry {
-    Registry::new().with(echo::Echo).with(probe::Probe).with(transcode::Transcode)
+    Registry::new()
+        .with(check::Check)
+        .with(echo::Echo)
+        .with(probe::Probe)
+        .with(transcode::Transcode)
 }

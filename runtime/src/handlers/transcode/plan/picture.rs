@@ -1,0 +1,104 @@
+//! What becomes of the picture: size, colours, and the filters for it. Pure.
+
+use super::super::args::Args;
+use super::super::size::{Geometry, geometry};
+use crate::ffmpeg::Rational;
+use crate::ffmpeg::filter::{Chain, Filter, HdrTransfer, Matrix};
+use crate::ffmpeg::job::{PixelFormat, VideoCodec};
+use crate::ffmpeg::probe::VideoStream;
+
+/// Units of time finer than this gain nothing, and MP4 can't hold all of them.
+const FINEST: i64 = 1_000_000;
+
+/// What becomes of the picture, whoever does it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) geometry: Geometry,
+    /// HDR is mapped to SDR.
+    pub(super) tone_map: Option<HdrTransfer>,
+    /// HDR stays.
+    pub(super) keep_hdr: Option<HdrTransfer>,
+    pub(super) ten_bit: bool,
+}
+
+impl Look {
+    pub(super) fn decide(args: &Args, codec: VideoCodec, video: &VideoStream) -> Look {
+        let hdr = video.hdr_transfer();
+        // Players take PQ and HLG in these two only, and only with 10 bits.
+        let can_keep = matches!(codec, VideoCodec::Hevc | VideoCodec::Av1);
+        let keep = can_keep && args.ten_bit != Some(false);
+        let keep_hdr = hdr.filter(|_| keep);
+        Look {
+            geometry: geometry(shown(video), args.bounds(), args.fit),
+            tone_map: hdr.filter(|_| !keep),
+            keep_hdr,
+            ten_bit: args.ten_bit.unwrap_or(keep_hdr.is_some()),
+        }
+    }
+}
+
+/// The size as a player shows it: turned, and with the pixels stretched to squares.
+fn shown(video: &VideoStream) -> (f64, f64) {
+    let (width, height) = video.rotated_size();
+    let stretch = video.rotated_sar().map_or(1.0, Rational::value);
+    (f64::from(width) * stretch, f64::from(height))
+}
+
+/// The unit of the result's timestamps.
+pub(super) fn coarser(base: Rational) -> Rational {
+    if base.den > FINEST { Rational { num: 1, den: FINEST } } else { base }
+}
+
+pub(super) fn cpu_filters(args: &Args, video: &VideoStream, look: Look) -> Chain {
+    let mut filters = Vec::new();
+    let Geometry { scale, crop, pad } = look.geometry;
+    if video.interlaced {
+        filters.push(Filter::Deinterlace);
+    }
+    if let Some(from) = look.tone_map {
+        filters.push(Filter::ToneMap { from, size: scale });
+    } else if scale != video.rotated_size() || full_range(video) || rgb(video) {
+        let matrix = rgb(video).then_some(Matrix::Bt709);
+        filters.push(Filter::Scale { size: scale, to_video_range: full_range(video), matrix });
+    }
+    filters.extend(crop.map(Filter::Crop));
+    filters.extend(pad.map(Filter::Pad));
+    if !filters.is_empty() || video.sar.is_some_and(|sar| sar.num != sar.den) {
+        filters.push(Filter::SquarePixels);
+    }
+    filters.extend(untagged(video).filter(|_| look.tone_map.is_none()).map(Filter::Tag));
+    filters.extend(args.fps.and_then(Rational::from_rate).map(Filter::Fps));
+    let format = if look.ten_bit { PixelFormat::Yuv420p10 } else { PixelFormat::Yuv420p };
+    filters.push(Filter::Format(format));
+    Chain(filters)
+}
+
+pub(super) fn gpu_filters(video: &VideoStream, look: Look) -> Chain {
+    let format = if look.ten_bit { PixelFormat::P010 } else { PixelFormat::Nv12 };
+    let same = look.geometry.scale == video.rotated_size() && (video.bits > 8) == look.ten_bit;
+    let mut filters = Vec::new();
+    if !same {
+        filters.push(Filter::ScaleCuda { size: look.geometry.scale, format });
+        filters.push(Filter::SquarePixels);
+    }
+    filters.extend(untagged(video).map(Filter::Tag));
+    Chain(filters)
+}
+
+fn full_range(video: &VideoStream) -> bool {
+    video.range.as_deref() == Some("pc") || video.pixel_format.starts_with("yuvj")
+}
+
+fn rgb(video: &VideoStream) -> bool {
+    let format = video.pixel_format.as_str();
+    let names = ["rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8", "x2rgb"];
+    names.iter().any(|name| format.starts_with(name))
+}
+
+/// The colours of video that doesn't say them: what players assume for its size. Said in the
+/// result, because at another size players would assume others.
+fn untagged(video: &VideoStream) -> Option<Matrix> {
+    let silent = video.space.is_none() && video.transfer.is_none() && video.primaries.is_none();
+    let hd = rgb(video) || video.height > 576 || video.width > 1024;
+    (silent || rgb(video)).then_some(if hd { Matrix::Bt709 } else { Matrix::Smpte170m })
+}
