@@ -8,5 +8,9 @@
     reason = "tests start programs and fail loudly"
 )]
 
+mod bad_input;
+mod check;
+mod machine;
+mod probe;
 mod rig;
 mod transcode;
