@@ -1,19 +1,24 @@
 //! The files of a call: where inputs come from, and how outputs get to their place whole or not
 //! at all.
 
+mod path;
 mod place;
 mod reference;
 mod staged;
 mod staging;
+pub mod transfer;
+mod tree;
 mod volume;
 mod volumes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use path::{VolumePath, VolumePathError};
 pub use reference::{FileRef, InputFile, OutputFile, ReferenceError};
 pub use staged::StagedOutput;
-pub use volume::{Volume, VolumePathError};
+pub use tree::{Entry, Kind, Stat, Tree, stat_path};
+pub use volume::Volume;
 pub use volumes::{Contents, VolumeRecord, Volumes, VolumesError};
 
 use crate::wire::{Failure, FailureKind, Invocation};

@@ -1,38 +1,17 @@
-//! A volume as a directory, and paths that can't leave it.
+//! A volume as a directory, and real paths in it for programs that need one.
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How names begin that are ours, in volumes and beside outputs: what is still being written. They
-/// are no part of a volume's contents.
-const RESERVED: &str = ".vdeploy-";
+use super::path::{VolumePath, VolumePathError, is_reserved};
+use super::staging::StagingFolder;
+use super::tree::{Kind, Tree};
 
 /// A volume of an environment on the local target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
     name: String,
     root: PathBuf,
-}
-
-/// Why a path isn't one within a volume.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VolumePathError {
-    /// `..`, or a link that leads out.
-    #[error("it leads out of the volume")]
-    Outside,
-    /// A link whose target isn't there, so that nobody can say whether it would be inside.
-    #[error("it goes through a link that leads nowhere")]
-    Dangling,
-    /// A name that is kept for files that are still being written.
-    #[error("names that start with `{RESERVED}` are kept for vdeploy itself")]
-    Reserved,
-    /// A byte that no file name can have.
-    #[error("it holds a NUL byte")]
-    Nul,
-    /// Something on the way to it can't be looked at.
-    #[error("it can't be looked up: {0}")]
-    Lookup(io::ErrorKind),
 }
 
 impl Volume {
@@ -51,6 +30,11 @@ impl Volume {
         &self.root
     }
 
+    /// Its files, to list and to transfer.
+    pub fn tree(&self) -> io::Result<Tree> {
+        Tree::open(&self.root)
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> io::Result<bool> {
         for entry in self.root.read_dir()? {
@@ -61,51 +45,53 @@ impl Volume {
         Ok(true)
     }
 
+    /// Removes what `path` names: a link rather than what it leads to, a folder with everything in
+    /// it. A folder goes out of sight in one step. The root of a volume can't be removed.
+    pub fn remove(&self, path: &VolumePath) -> io::Result<()> {
+        let tree = self.tree()?;
+        match (tree.stat(path)?, path.split()) {
+            (None, _) => Err(io::ErrorKind::NotFound.into()),
+            (Some(stat), Some((parent, name))) if stat.kind == Kind::Folder => {
+                let bin = StagingFolder::create_beside(&self.root)?;
+                let gone = bin.path().join(name);
+                Ok(rustix::fs::renameat(tree.folder(&parent)?, name, rustix::fs::CWD, gone)?)
+            }
+            (Some(stat), _) => tree.unlink(path, stat.kind),
+        }
+    }
+
     /// The place that `path` names within the volume, whether something is there or not. Links are
     /// followed while they stay inside; what is returned has none in it, so that nothing can be
     /// reached that isn't below [`Volume::root`].
     pub fn resolve(&self, path: &str) -> Result<PathBuf, VolumePathError> {
         let root = self.root.canonicalize().map_err(|e| VolumePathError::Lookup(e.kind()))?;
+        let path = VolumePath::parse(path)?;
+        let mut parts = path.parts();
         let mut resolved = root.clone();
-        let mut missing = false;
-        for part in parts(path)? {
+        for part in parts.by_ref() {
             resolved.push(part);
-            if missing {
-                continue;
-            }
-            match resolved.canonicalize() {
-                Ok(real) if real.starts_with(&root) => resolved = real,
-                Ok(_) => return Err(VolumePathError::Outside),
-                Err(error) => match resolved.symlink_metadata() {
-                    Ok(_) if error.kind() == io::ErrorKind::NotFound => {
-                        return Err(VolumePathError::Dangling);
-                    }
-                    Ok(_) => return Err(VolumePathError::Lookup(error.kind())),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => missing = true,
-                    Err(error) => return Err(VolumePathError::Lookup(error.kind())),
-                },
+            match follow(&resolved)? {
+                Some(real) if real.starts_with(&root) => resolved = real,
+                Some(_) => return Err(VolumePathError::Outside),
+                None => break,
             }
         }
+        resolved.extend(parts);
         Ok(resolved)
     }
 }
 
-/// The names that `path` is made of. A leading slash is the volume's root.
-fn parts(path: &str) -> Result<Vec<&str>, VolumePathError> {
-    let mut parts = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => return Err(VolumePathError::Outside),
-            part if part.contains('\0') => return Err(VolumePathError::Nul),
-            part if part.starts_with(RESERVED) => return Err(VolumePathError::Reserved),
-            part => parts.push(part),
-        }
+/// Where `path` really is; none when nothing is there.
+fn follow(path: &Path) -> Result<Option<PathBuf>, VolumePathError> {
+    let lookup = |error: &io::Error| VolumePathError::Lookup(error.kind());
+    let error = match path.canonicalize() {
+        Ok(real) => return Ok(Some(real)),
+        Err(error) => error,
+    };
+    match (error.kind(), path.symlink_metadata()) {
+        (io::ErrorKind::NotFound, Ok(_)) => Err(VolumePathError::Dangling),
+        (_, Ok(_)) => Err(lookup(&error)),
+        (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        (_, Err(error)) => Err(lookup(&error)),
     }
-    Ok(parts)
-}
-
-/// Whether a name is ours: see [`RESERVED`].
-pub(super) fn is_reserved(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(RESERVED.as_bytes())
 }
