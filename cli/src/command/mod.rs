@@ -5,6 +5,7 @@ mod call;
 mod calls;
 mod completions;
 mod executor;
+mod volume;
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Calls(calls::Args),
     Executor(executor::Args),
     Completions(completions::Args),
+    Volume(volume::Args),
 }
 
 impl Cli {
@@ -44,5 +46,6 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Calls(args) => calls::run(args, &settings).await,
         Command::Executor(args) => executor::run(args, &settings).await,
         Command::Completions(args) => completions::run(args, &settings),
+        Command::Volume(args) => volume::run(args, &settings).await,
     }
 }

@@ -27,3 +27,21 @@ pub(super) fn error(printer: &Printer, error: &CliError) -> String {
         .map(|hint| format!("{} {hint}", printer.paint_err("hint:", Style::Cyan)));
     std::iter::once(head).chain(causes).chain(hints).collect::<Vec<_>>().join("\n")
 }
+
+/// A text of somebody else's on one line of a terminal: control characters are shown, not obeyed.
+pub fn one_line(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_give_orders_to_a_terminal() {
+        assert_eq!(one_line("a\x1b[2Jb\nc ü"), "a\\u{1b}[2Jb\\nc ü");
+    }
+}

@@ -3,7 +3,11 @@
 pub mod call;
 mod human;
 mod json;
+mod prompt;
 pub mod table;
+pub mod transfer;
+
+pub use human::one_line;
 
 use std::io::{self, IsTerminal, Write};
 
@@ -42,7 +46,10 @@ pub struct Printer {
 impl Printer {
     /// Writes a line of the result to stdout. A closed pipe ends the output, not the program.
     pub fn data(&self, text: impl AsRef<str>) -> io::Result<()> {
-        writeln!(io::stdout().lock(), "{}", text.as_ref())
+        match writeln!(io::stdout().lock(), "{}", text.as_ref()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
     }
 
     /// Writes a value to stdout as JSON: indented for people, one line for pipes.
@@ -60,6 +67,12 @@ impl Printer {
         if self.verbosity > Verbosity::Quiet {
             self.stderr_line(text.as_ref());
         }
+    }
+
+    /// Tells that something was done, unless quiet.
+    pub fn done(&self, text: impl AsRef<str>) {
+        let mark = self.paint_err(self.symbol("✓", "ok:"), Style::Green);
+        self.note(format!("{mark} {}", text.as_ref()));
     }
 
     /// Tells details, if asked for.

@@ -1,6 +1,7 @@
 //! The files of a call: where inputs come from, and how outputs get to their place whole or not
 //! at all.
 
+mod glob;
 mod path;
 mod place;
 mod reference;
@@ -14,6 +15,7 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use glob::Pattern;
 pub use path::{VolumePath, VolumePathError};
 pub use reference::{FileRef, InputFile, OutputFile, ReferenceError};
 pub use staged::StagedOutput;

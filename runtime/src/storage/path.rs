@@ -4,13 +4,16 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 
+use serde::Serialize;
+
 /// How names begin that are ours, in volumes and beside outputs: what is still being written. They
 /// are no part of a volume's contents.
 const RESERVED: &str = ".vdeploy-";
 
 /// A path below some folder: names joined by `/`, none of them `.`, `..` or ours. Empty for the
 /// folder itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct VolumePath(String);
 
 /// Why a path isn't one within a volume.
@@ -78,6 +81,12 @@ impl VolumePath {
     pub fn is_within(&self, other: &VolumePath) -> bool {
         let mut parts = self.parts();
         other.parts().all(|part| parts.next() == Some(part))
+    }
+
+    /// The folder it is in; the root is in itself.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        self.split().map(|(folder, _)| folder).unwrap_or_default()
     }
 
     /// The path of `name` in this folder. `name` is one name, as the kernel gave it or as parsed.

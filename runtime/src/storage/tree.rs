@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use serde::Serialize;
 
 use super::path::{self, VolumePath};
 
@@ -42,7 +43,8 @@ pub struct Stat {
 }
 
 /// What kind of thing a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A regular file.
     File,
@@ -89,7 +91,7 @@ impl Tree {
 
     /// What `path` names, following links that stay inside; none when nothing is there.
     pub fn find(&self, path: &VolumePath) -> io::Result<Option<Stat>> {
-        match self.stat(path)? {
+        match self.find_itself(path)? {
             Some(stat) if stat.kind == Kind::Link => {
                 Ok(Some(stat_of(self.open_file(path)?.as_fd())?))
             }
@@ -98,7 +100,7 @@ impl Tree {
     }
 
     /// What `path` names itself, be it a link; none when nothing is there.
-    pub(super) fn stat(&self, path: &VolumePath) -> io::Result<Option<Stat>> {
+    pub fn find_itself(&self, path: &VolumePath) -> io::Result<Option<Stat>> {
         let Some((folder, name)) = path.split() else {
             return stat_of(self.root.as_fd()).map(Some);
         };

@@ -49,7 +49,7 @@ impl Volume {
     /// it. A folder goes out of sight in one step. The root of a volume can't be removed.
     pub fn remove(&self, path: &VolumePath) -> io::Result<()> {
         let tree = self.tree()?;
-        match (tree.stat(path)?, path.split()) {
+        match (tree.find_itself(path)?, path.split()) {
             (None, _) => Err(io::ErrorKind::NotFound.into()),
             (Some(stat), Some((parent, name))) if stat.kind == Kind::Folder => {
                 let bin = StagingFolder::create_beside(&self.root)?;

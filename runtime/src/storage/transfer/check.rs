@@ -82,7 +82,7 @@ impl Run<'_> {
     /// What is at `path` in the destination; fails when a `kind` can't go there.
     fn check_place(&self, path: &VolumePath, kind: Kind) -> Result<Option<Stat>, TransferError> {
         let destination = |error| TransferError::Destination(Failed::new(path.clone(), error));
-        match self.transfer.to.stat(path) {
+        match self.transfer.to.find_itself(path) {
             // A file is where a folder should be; its own check says so if it is one of ours.
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 Err(self.blocking_parent(path).unwrap_or_else(|| destination(error)))
@@ -101,7 +101,7 @@ impl Run<'_> {
     fn blocking_parent(&self, path: &VolumePath) -> Option<TransferError> {
         let mut path = path.clone();
         while let Some((parent, _)) = path.split() {
-            if let Ok(Some(there)) = self.transfer.to.stat(&parent)
+            if let Ok(Some(there)) = self.transfer.to.find_itself(&parent)
                 && there.kind != Kind::Folder
             {
                 return Some(TransferError::Blocked { path: parent, found: there.kind });

@@ -18,6 +18,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 pub use self::stream::{get_stream, put_stream};
@@ -86,7 +87,7 @@ pub enum Event {
 }
 
 /// What was done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Files copied.
     pub files: u64,
@@ -103,7 +104,7 @@ pub struct Summary {
 }
 
 /// Something that is neither a file nor a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Skipped {
     /// Its path in the tree it would have come from.
     pub path: VolumePath,
@@ -112,13 +113,14 @@ pub struct Skipped {
 }
 
 /// A file that couldn't be copied.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failed {
     /// Its path in the tree it would have come from.
     pub path: VolumePath,
     /// Why, as one line.
     pub why: String,
     /// What kind of error it was.
+    #[serde(skip)]
     pub kind: io::ErrorKind,
 }
 

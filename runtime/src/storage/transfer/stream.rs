@@ -24,7 +24,7 @@ pub fn put_stream(
         io::ErrorKind::AlreadyExists => TransferError::Exists(vec![to.clone()]),
         _ => TransferError::Destination(Failed::new(to.clone(), error)),
     };
-    match tree.stat(to).map_err(failed)? {
+    match tree.find_itself(to).map_err(failed)? {
         Some(there) if there.kind == Kind::Folder => {
             return Err(TransferError::Blocked { path: to.clone(), found: Kind::Folder });
         }

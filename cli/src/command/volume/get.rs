@@ -1,0 +1,181 @@
+//! `vdeploy volume get`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use vdeploy_runtime::storage::transfer::{Pair, TransferError, get_stream};
+use vdeploy_runtime::storage::{Kind, Pattern, Tree, Volume, VolumePath};
+
+use super::transfer::{Job, Names, Place, interruptible};
+use crate::error::{CliError, Exit, Result};
+use crate::settings::Settings;
+use crate::ui::one_line;
+use crate::ui::transfer::TransferBar;
+
+/// Get a file or a folder out of a volume
+///
+/// Files that are there with the same content are skipped, and an interrupted get goes on where it
+/// stopped when it is run again. Files with other content are replaced only with --force; files
+/// that are only here are never touched.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vdeploy volume get footage raw/clip.mp4              ./clip.mp4
+  vdeploy volume get footage raw/clip.mp4 a.mp4        ./a.mp4
+  vdeploy volume get footage raw                       ./raw/...
+  vdeploy volume get footage raw here                  ./here/raw/...  if here is a folder,
+                                                       else ./here/...
+  vdeploy volume get footage / dump                    ./dump/...
+  vdeploy volume get footage 'raw/*.mp4' here/         ./here/...
+  vdeploy volume get footage raw/clip.mp4 - | ffplay -")]
+pub(crate) struct Args {
+    /// The volume
+    volume: String,
+    /// A file, a folder, or a pattern in quotes
+    remote: String,
+    /// A folder to get it into, its new name, or `-` for stdout
+    #[arg(default_value = ".")]
+    local: PathBuf,
+    /// Replace files with other content
+    #[arg(short, long)]
+    force: bool,
+}
+
+pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
+    let (volume, from) = super::open(settings, &args.volume)?;
+    let sources = find_sources(&volume, &from, &args.remote)?;
+    if args.local == Path::new("-") {
+        return get_to_stdout(&volume, from, sources.paths, settings).await;
+    }
+    let (to, pairs) = destinations(&args.local, sources)?;
+    let name = volume.name().to_owned();
+    let names = Names { from: Place::Volume(name.clone()), to: Place::Folder(to.path().into()) };
+    let index = super::volumes(settings)?.index_path(&name);
+    Job { verb: "got", from, to, pairs, overwrite: args.force, index, names }.run(settings).await
+}
+
+/// What REMOTE names.
+struct Sources {
+    paths: Vec<VolumePath>,
+    /// It was a pattern, so there may be any number.
+    many: bool,
+}
+
+fn find_sources(volume: &Volume, tree: &Tree, remote: &str) -> Result<Sources> {
+    let failed = |error: io::Error| {
+        CliError::failed(format!("can't read `{}` in volume `{}`", one_line(remote), volume.name()))
+            .cause(error)
+    };
+    let path = super::parse_path(volume.name(), remote)?;
+    if tree.find(&path).map_err(failed)?.is_some() {
+        return Ok(Sources { paths: vec![path], many: false });
+    }
+    if !Pattern::is_pattern(remote) {
+        return Err(super::nothing_at(volume, tree, &path));
+    }
+    let pattern = Pattern::parse(remote).map_err(|error| {
+        CliError::usage(format!("`{}` isn't a pattern", one_line(remote))).cause(error)
+    })?;
+    let paths = pattern.matches(tree).map_err(failed)?;
+    if paths.is_empty() {
+        let message =
+            format!("nothing matches `{}` in volume `{}`", one_line(remote), volume.name());
+        return Err(CliError::failed(message)
+            .hint(format!("see what is there with `vdeploy volume ls -r {}`", volume.name())));
+    }
+    Ok(Sources { paths, many: true })
+}
+
+/// Where everything goes: into LOCAL if that is a folder, else LOCAL is the new name.
+fn destinations(local: &Path, sources: Sources) -> Result<(Tree, Vec<Pair>)> {
+    let Sources { paths, many } = sources;
+    let ends_with_slash = local.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if many || ends_with_slash || local.is_dir() {
+        let pairs = paths.into_iter().map(|from| {
+            let to = from.name().map(|name| VolumePath::root().join(name)).unwrap_or_default();
+            Pair { from, to }
+        });
+        return Ok((open_folder(local)?, pairs.collect()));
+    }
+    let name = local.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let to = match VolumePath::parse(name) {
+        Ok(to) if !to.is_root() => to,
+        _ => return Err(CliError::usage(format!("`{}` can't be a file", local.display()))),
+    };
+    let parent = local.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let tree = open_folder(parent.unwrap_or(Path::new(".")))?;
+    Ok((tree, paths.into_iter().map(|from| Pair { from, to: to.clone() }).collect()))
+}
+
+/// Opens a folder of this machine, made when missing.
+fn open_folder(path: &Path) -> Result<Tree> {
+    std::fs::create_dir_all(path).and_then(|()| Tree::open(path)).map_err(|error| {
+        let shown = one_line(&path.to_string_lossy());
+        let error_kind = error.kind();
+        let failed = CliError::failed(format!("can't write to folder `{shown}`"));
+        match error_kind {
+            io::ErrorKind::AlreadyExists => failed.cause("it is a file"),
+            _ => failed.cause(error),
+        }
+    })
+}
+
+/// Writes the files at `paths` to stdout one after another, those in folders by name.
+async fn get_to_stdout(
+    volume: &Volume,
+    tree: Tree,
+    paths: Vec<VolumePath>,
+    settings: &Settings,
+) -> Result<Exit> {
+    let mut files = Vec::new();
+    for path in &paths {
+        collect_files(&tree, path, &mut files).map_err(|error| {
+            CliError::failed(format!("can't read `{}`", super::shown(path))).cause(error)
+        })?;
+    }
+    let bar = Arc::new(TransferBar::streaming(&settings.printer));
+    let shared = bar.clone();
+    let got = interruptible(move |cancel| {
+        let mut stdout = io::stdout().lock();
+        files.iter().try_for_each(|file| {
+            get_stream(&tree, file, &mut stdout, &cancel, &|event| shared.show(event)).map(drop)
+        })
+    });
+    let result = got.await;
+    bar.clear();
+    match result {
+        // Whoever reads has seen enough.
+        Err(TransferError::Destination(failed)) if failed.kind == io::ErrorKind::BrokenPipe => {
+            Ok(Exit::Ok)
+        }
+        result => {
+            let from = Place::Volume(volume.name().into());
+            let names = Names { from, to: Place::Folder("stdout".into()) };
+            result.map_err(|error| names.explain(error))?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn collect_files(tree: &Tree, path: &VolumePath, files: &mut Vec<VolumePath>) -> io::Result<()> {
+    match tree.find(path)? {
+        Some(stat) if stat.kind == Kind::Folder => {
+            for entry in tree.list(path)? {
+                match entry.name.to_str() {
+                    Some(name) if matches!(entry.stat.kind, Kind::File | Kind::Folder) => {
+                        collect_files(tree, &path.join(name), files)?;
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        }
+        Some(stat) if stat.kind == Kind::File => {
+            files.push(path.clone());
+            Ok(())
+        }
+        Some(stat) => Err(io::Error::other(format!("it is {}", stat.kind))),
+        None => Err(io::ErrorKind::NotFound.into()),
+    }
+}

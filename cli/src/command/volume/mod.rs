@@ -1,0 +1,126 @@
+//! `vdeploy volume`: one file per subcommand; here what they share.
+
+mod cp;
+mod create;
+mod delete;
+mod get;
+mod list;
+mod ls;
+mod put;
+mod rename;
+mod rm;
+mod transfer;
+
+use clap::Subcommand;
+use vdeploy_runtime::storage::{Tree, Volume, VolumePath, Volumes, VolumesError};
+
+use crate::error::{CliError, Exit, Result, did_you_mean};
+use crate::settings::Settings;
+
+/// Create volumes, and move files in and out of them
+///
+/// A volume keeps files for the functions of an environment. Paths in a volume start at its root,
+/// with or without a leading slash.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(create::Args),
+    List(list::Args),
+    Ls(ls::Args),
+    Put(put::Args),
+    Get(get::Args),
+    Rm(rm::Args),
+    Cp(cp::Args),
+    Rename(rename::Args),
+    Delete(delete::Args),
+}
+
+pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
+    match args.command {
+        Command::Create(args) => create::run(&args, settings),
+        Command::List(args) => list::run(&args, settings),
+        Command::Ls(args) => ls::run(&args, settings),
+        Command::Put(args) => put::run(args, settings).await,
+        Command::Get(args) => get::run(args, settings).await,
+        Command::Rm(args) => rm::run(&args, settings),
+        Command::Cp(args) => cp::run(args, settings).await,
+        Command::Rename(args) => rename::run(&args, settings),
+        Command::Delete(args) => delete::run(&args, settings),
+    }
+}
+
+/// The volumes of the environment that was chosen.
+fn volumes(settings: &Settings) -> Result<Volumes> {
+    if settings.target != "local" {
+        return Err(CliError::usage(format!(
+            "volumes of target `{}` can't be reached yet",
+            settings.target
+        ))
+        .hint("use `--target local`"));
+    }
+    Ok(Volumes::of(&settings.home.environment(&settings.environment)))
+}
+
+/// Volume `name` and its files.
+fn open(settings: &Settings, name: &str) -> Result<(Volume, Tree)> {
+    let volume = volumes(settings)?.open(name).map_err(explain)?;
+    let tree = volume
+        .tree()
+        .map_err(|error| CliError::failed(format!("can't open volume `{name}`")).cause(error))?;
+    Ok((volume, tree))
+}
+
+/// A path in a volume, as typed.
+fn parse_path(volume: &str, text: &str) -> Result<VolumePath> {
+    VolumePath::parse(text).map_err(|error| {
+        CliError::usage(format!("`{text}` isn't a path in volume `{volume}`")).cause(error)
+    })
+}
+
+/// A path as people see it: from the root of its volume.
+fn shown(path: &VolumePath) -> String {
+    format!("/{path}")
+}
+
+fn explain(error: VolumesError) -> CliError {
+    let plain = CliError::failed(error.to_string());
+    match error {
+        VolumesError::Name(_) => CliError::usage(plain.message).hint(
+            "use letters, digits, `-`, `_` and `.`, fewer than 64, starting with a letter or digit",
+        ),
+        VolumesError::NotFound { name, known } => {
+            let create = format!("create it with `vdeploy volume create {name}`");
+            match did_you_mean(&name, known.iter().map(String::as_str)) {
+                Some(near) => plain.hint(format!("did you mean `{near}`?")).hint(create),
+                None => plain.hint(create),
+            }
+        }
+        VolumesError::Exists(_) => plain.hint("see all with `vdeploy volume list`"),
+        VolumesError::NotEmpty(name) => {
+            plain.hint(format!("delete its files too with `vdeploy volume delete {name} -y`"))
+        }
+        VolumesError::Io { source, .. } => plain.cause(source),
+    }
+}
+
+/// The error for a path that names nothing, with the name it was probably meant to be.
+fn nothing_at(volume: &Volume, tree: &Tree, path: &VolumePath) -> CliError {
+    let name = volume.name();
+    let parent = path.parent();
+    let error = CliError::failed(format!("`{}` isn't in volume `{name}`", shown(path)));
+    let names: Vec<_> = tree
+        .list(&parent)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|entry| entry.name.into_string().ok())
+        .collect();
+    match did_you_mean(path.name().unwrap_or_default(), names.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean `{}`?", shown(&parent.join(near)))),
+        None => error.hint(format!("see what is there with `vdeploy volume ls {name}`")),
+    }
+}
