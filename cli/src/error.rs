@@ -39,6 +39,17 @@ pub struct CliError {
     pub causes: Vec<String>,
     /// What to do about it, each with a command to paste where there is one.
     pub hints: Vec<String>,
+    /// Everything that is wrong, one by one, where one line can't say it.
+    pub report: Option<Box<Report>>,
+}
+
+/// Many mistakes at once, such as those of a manifest.
+#[derive(Debug)]
+pub struct Report {
+    /// What people see, above the error's own line.
+    pub text: String,
+    /// What programs see: a list of mistakes.
+    pub data: serde_json::Value,
 }
 
 /// What commands return.
@@ -57,7 +68,13 @@ impl CliError {
 
     /// An error that ends the process with `exit`.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        CliError { exit, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+        CliError {
+            exit,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            report: None,
+        }
     }
 
     /// It could not be done because of `error` and everything behind that.
@@ -87,6 +104,13 @@ impl CliError {
         self
     }
 
+    /// The same error, with everything that is wrong.
+    #[must_use]
+    pub fn report(mut self, report: Report) -> Self {
+        self.report = Some(Box::new(report));
+        self
+    }
+
     /// The same error, with advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -102,6 +126,7 @@ impl From<Failure> for CliError {
             message: failure.message,
             causes: failure.causes,
             hints: failure.hint.into_iter().collect(),
+            report: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! | … | module |
 //! | --- | --- |
 //! | reads `vdeploy.toml` and says what is wrong with it | [`manifest`] |
+//! | knows GPU models | [`hardware`] |
 //! | turns an app into the resources it wants | [`desired`], [`resource`] |
 //! | remembers what was created | [`state`], [`store`] |
 //! | decides what to do | [`plan`] |
@@ -18,6 +19,7 @@
 
 pub mod command;
 pub mod error;
+pub mod hardware;
 pub mod manifest;
 pub mod settings;
 pub mod ui;

@@ -10,6 +10,8 @@ use vdeploy_runtime::function::FunctionSpec;
 pub struct App {
     /// Its name.
     pub name: String,
+    /// What it is for, in a sentence.
+    pub description: Option<String>,
     /// Images by name.
     pub images: BTreeMap<String, Image>,
     /// Volumes that the app wants to exist, by name.
@@ -33,9 +35,13 @@ pub struct Function {
     pub source: Vec<String>,
     /// A JSON Schema file of its arguments, relative to the manifest's folder.
     pub args: Option<String>,
+    /// What it does, in a sentence.
+    pub description: Option<String>,
     /// Interruptible machines may be used.
     pub spot: bool,
-    /// The bytes of its section's line in the manifest, for messages about its files.
+    /// Five cron fields that say when it is called by itself.
+    pub schedule: Option<String>,
+    /// The line of its section in the manifest, from 1, for messages about its files.
     pub line: usize,
 }
 

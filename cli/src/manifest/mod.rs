@@ -1,5 +1,26 @@
-//! `vdeploy.toml` → a validated [`App`]. Pure: text in, an app or all of its errors out.
+//! `vdeploy.toml` → a validated [`App`]. Pure: text in, an app or all of its errors out; only
+//! [`load`] touches files.
+//!
+//! `document` reads TOML with the place of everything in it, `raw` says which keys there are,
+//! `decode` reads them, `resolve` finds out what they mean together, and `render` shows what is
+//! wrong where it is written.
 
 mod app;
+mod check;
+mod cron;
+mod decode;
+mod document;
+mod function;
+mod image;
+mod load;
+mod parse;
+mod problem;
+mod quantity;
+mod raw;
+mod render;
+mod resolve;
 
 pub use app::{App, Bucket, Function, Image, Secret, Target};
+pub use load::{FILE_NAME, Manifest, load};
+pub use parse::{parse, schema};
+pub use problem::{ManifestErrors, Problem};

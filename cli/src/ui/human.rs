@@ -25,7 +25,8 @@ pub(super) fn error(printer: &Printer, error: &CliError) -> String {
         .hints
         .iter()
         .map(|hint| format!("{} {hint}", printer.paint_err("hint:", Style::Cyan)));
-    std::iter::once(head).chain(causes).chain(hints).collect::<Vec<_>>().join("\n")
+    let report = error.report.iter().map(|report| format!("{}\n", report.text));
+    report.chain([head]).chain(causes).chain(hints).collect::<Vec<_>>().join("\n")
 }
 
 /// A text of somebody else's on one line of a terminal: control characters are shown, not obeyed.

@@ -5,13 +5,14 @@ use serde_json::json;
 use crate::error::CliError;
 
 pub(super) fn error(error: &CliError) -> String {
-    json!({
-        "error": {
-            "message": error.message,
-            "causes": error.causes,
-            "hints": error.hints,
-            "exit": error.exit as u8,
-        }
-    })
-    .to_string()
+    let mut object = json!({
+        "message": error.message,
+        "causes": error.causes,
+        "hints": error.hints,
+        "exit": error.exit as u8,
+    });
+    if let Some(report) = &error.report {
+        object["problems"] = report.data.clone();
+    }
+    json!({ "error": object }).to_string()
 }

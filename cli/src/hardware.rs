@@ -1,0 +1,73 @@
+//! GPU models: what each can do for video, and the names people use for it.
+//!
+//! Encoder and decoder counts of A100, H100, H200, B200, L4, L40S and RTX 6000 Ada are those of
+//! NVIDIA's Dynamo documentation; those of T4, A10G and V100 are NVIDIA's video codec support
+//! matrix as public copies of it have it. A100 and later HBM models have no encoder at all, which
+//! is what the counts are here for; proving an encoder is the worker's work.
+
+use crate::error::did_you_mean;
+
+/// A GPU model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gpu {
+    /// The name that manifests and plans use.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// NVENC engines.
+    pub encoders: u8,
+    /// NVDEC engines.
+    pub decoders: u8,
+    /// Its encoders know AV1.
+    pub av1_encode: bool,
+    /// GiB of memory.
+    pub memory_gib: u16,
+}
+
+const fn gpu(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    (encoders, decoders): (u8, u8),
+    av1_encode: bool,
+    memory_gib: u16,
+) -> Gpu {
+    Gpu { name, aliases, encoders, decoders, av1_encode, memory_gib }
+}
+
+const MODELS: &[Gpu] = &[
+    gpu("T4", &[], (1, 2), false, 16),
+    gpu("L4", &[], (2, 4), true, 24),
+    gpu("A10G", &["A10"], (1, 2), false, 24),
+    gpu("L40S", &[], (3, 3), true, 48),
+    gpu("RTX-6000-Ada", &["RTX6000Ada"], (3, 3), true, 48),
+    gpu("RTX-PRO-6000", &["RTX-PRO-6000-Blackwell"], (4, 4), true, 96),
+    gpu("RTX-4090", &["RTX4090"], (2, 1), true, 24),
+    gpu("V100", &[], (3, 1), false, 16),
+    gpu("A100", &["A100-40GB"], (0, 5), false, 40),
+    gpu("A100-80GB", &[], (0, 5), false, 80),
+    gpu("H100", &["H100!"], (0, 7), false, 80),
+    gpu("H200", &[], (0, 7), false, 141),
+    gpu("B200", &["GB200", "B200+"], (0, 7), false, 180),
+];
+
+/// The model that `name` names, whatever its case.
+pub fn find(name: &str) -> Option<&'static Gpu> {
+    let is = |candidate: &str| candidate.eq_ignore_ascii_case(name);
+    MODELS.iter().find(|model| is(model.name) || model.aliases.iter().any(|alias| is(alias)))
+}
+
+/// The names of all models.
+pub fn names() -> Vec<&'static str> {
+    MODELS.iter().map(|model| model.name).collect()
+}
+
+/// The model that `typed` was probably meant to name.
+pub fn suggest(typed: &str) -> Option<&'static str> {
+    did_you_mean(&typed.to_ascii_uppercase(), MODELS.iter().map(|model| model.name))
+}
+
+/// The same models by the names that plans use; what is unknown stays as it is.
+pub fn canonical(names: Vec<String>) -> Vec<String> {
+    let name = |name: String| find(&name).map(|model| model.name.to_owned()).unwrap_or(name);
+    names.into_iter().map(name).collect()
+}

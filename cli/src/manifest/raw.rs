@@ -1,0 +1,380 @@
+//! The manifest as it is written: which tables and keys there are, and what they mean. The JSON
+//! Schema that editors read is made from this file.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use vdeploy_runtime::function::Hardware;
+
+use super::decode::{At, Decode, Entries, mismatch, section};
+use super::document::Node;
+use super::problem::{Problem, Problems};
+use super::quantity::{Bytes, Seconds};
+use crate::error::did_you_mean;
+
+section! {
+    /// An app of vdeploy: images, volumes, secrets and functions.
+    RawManifest, "a manifest" {
+        /// What the app is called.
+        #[schemars(required)]
+        app: RawApp,
+        /// Images that functions run in, by name.
+        image: Entries<RawImage>,
+        /// Volumes that the app wants to exist, by name. They belong to the environment and outlive
+        /// the app; `vdeploy destroy` keeps their files.
+        volume: Entries<RawVolume>,
+        /// Secrets that the app needs, by name. Their values never stand in the manifest: set them
+        /// with `vdeploy secret create`.
+        secret: Entries<RawSecret>,
+        /// Existing S3-compatible buckets, by name. Calls reach them as `bucket://NAME/KEY`.
+        bucket: Entries<RawBucket>,
+        /// Functions, by name. `vdeploy call NAME` runs one.
+        function: Entries<RawFunction>,
+        /// Settings of targets other than `local`.
+        target: RawTargets,
+        /// What is different in one environment: `[env.prod.function.transcode]` takes the place of
+        /// the same keys when `-e prod` is given.
+        env: Entries<RawOverrides>,
+    }
+}
+
+section! {
+    /// What one environment says differently. Each key takes the place of the same key of the
+    /// manifest.
+    #[expect(dead_code, reason = "read for its mistakes; its values are laid over the rest as TOML")]
+    RawOverrides, "an environment" {
+        /// Images, by name.
+        image: Entries<RawImage>,
+        /// Volumes, by name.
+        volume: Entries<RawVolume>,
+        /// Secrets, by name.
+        secret: Entries<RawSecret>,
+        /// Buckets, by name.
+        bucket: Entries<RawBucket>,
+        /// Functions, by name.
+        function: Entries<RawFunction>,
+        /// Settings of targets.
+        target: RawTargets,
+    }
+}
+
+section! {
+    /// What the app is called.
+    RawApp, "`[app]`" {
+        /// The app's name: lowercase letters, digits, `-` and `_`.
+        #[schemars(required)]
+        name: String,
+        /// What the app is for, in a sentence.
+        description: String,
+    }
+}
+
+section! {
+    /// An image recipe: one of `kind`, `base` and `dockerfile`, and what is added to it.
+    RawImage, "an image" {
+        /// A ready-made recipe.
+        kind: ImageKind,
+        /// A base image of your own, such as `debian:bookworm-slim`.
+        base: String,
+        /// A Dockerfile of your own, relative to the manifest's folder.
+        dockerfile: String,
+        /// CUDA version, such as `12.4.1`; for kinds that have CUDA.
+        cuda: String,
+        /// Operating system of the CUDA base, such as `ubuntu22.04`.
+        os: String,
+        /// Which parts of CUDA there are.
+        flavor: Flavor,
+        /// Python version, such as `3.12`; for kind `python`.
+        python: String,
+        /// Debian packages to install.
+        apt: Vec<At<String>>,
+        /// Python packages to install.
+        pip: Vec<At<String>>,
+        /// Environment variables.
+        env: Entries<String>,
+        /// Extra build commands, each a `RUN` line.
+        run: Vec<At<String>>,
+    }
+}
+
+section! {
+    /// A volume; it has nothing to set.
+    RawVolume, "a volume" {}
+}
+
+section! {
+    /// A secret that the app needs.
+    RawSecret, "a secret" {
+        /// Keys that it must have; each becomes an environment variable of functions that name it.
+        keys: Vec<At<String>>,
+    }
+}
+
+section! {
+    /// An existing S3-compatible bucket.
+    RawBucket, "a bucket" {
+        /// Where it is: `s3://bucket/prefix`.
+        #[schemars(required)]
+        url: String,
+        /// The secret that holds its credentials.
+        secret: String,
+        /// Nothing is written to it.
+        read_only: bool,
+    }
+}
+
+section! {
+    /// A function: a `handler` or a `command`, what one call claims, and how calls are run.
+    RawFunction, "a function" {
+        /// What the function does, in a sentence.
+        description: String,
+        /// A built-in handler, such as `transcode`; or, with `binary`, one of that binary's.
+        handler: String,
+        /// A binary of your own that links the runtime crate, relative to the manifest's folder.
+        binary: String,
+        /// Any program and its arguments: it reads JSON on stdin and writes JSON to stdout.
+        command: Vec<At<String>>,
+        /// Files and folders of the function's own code, relative to the manifest's folder. A copy
+        /// of them is deployed.
+        source: Vec<At<String>>,
+        /// A JSON Schema file of the arguments of a `command`, relative to the manifest's folder.
+        args: String,
+        /// The image it runs in, by name; without one it runs on the machine itself.
+        image: String,
+        /// CPU cores that one call claims [default: 1].
+        cpu: f64,
+        /// Memory that one call claims, such as `"8GiB"`.
+        memory: Bytes,
+        /// Disk that one call claims, such as `"50GiB"`.
+        ephemeral_disk: Bytes,
+        /// A GPU model, or several in order of preference.
+        gpu: OneOrMany,
+        /// Whether hardware encoders and decoders are used [default: auto].
+        hardware: Hardware,
+        /// How long one attempt may take, such as `"10m"` [default: 5m].
+        timeout: Seconds,
+        /// Attempts after a failed one that another try may mend [default: 0].
+        retries: RawRetries,
+        /// Environment variables.
+        env: Entries<String>,
+        /// Volumes by the path they are mounted at in a container.
+        volumes: Entries<String>,
+        /// Secrets whose keys become environment variables.
+        secrets: Vec<At<String>>,
+        /// Workers that `vdeploy executor` keeps ready [default: 0].
+        min_containers: u32,
+        /// Calls that run at the same time; without it, as many as the machine takes.
+        max_containers: u32,
+        /// How long an idle worker is kept, such as `"5m"` [default: 1m].
+        scaledown_window: Seconds,
+        /// A call like an earlier one returns the earlier outcome.
+        cache: bool,
+        /// Cheaper machines that may be taken away are used; their calls are tried again.
+        spot: bool,
+        /// When it is called by itself: five cron fields, such as `"0 6 * * *"`.
+        schedule: String,
+    }
+}
+
+section! {
+    /// When and how often a failed attempt is followed by another.
+    RetriesTable, "`retries`" {
+        /// Attempts after the first.
+        #[schemars(required)]
+        max: u32,
+        /// Wait before the second attempt, such as `"1s"` [default: 1s].
+        initial_delay: Seconds,
+        /// What each later wait is multiplied by [default: 2.0].
+        backoff: f64,
+        /// What no wait exceeds, such as `"1m"` [default: 1m].
+        max_delay: Seconds,
+    }
+}
+
+section! {
+    /// Settings of targets other than `local`, which needs none.
+    RawTargets, "`[target]`" {
+        /// Amazon Web Services.
+        aws: RawAws,
+    }
+}
+
+section! {
+    /// Where in AWS the app runs.
+    RawAws, "`[target.aws]`" {
+        /// The region, such as `us-east-1`.
+        region: String,
+        /// Existing subnets.
+        subnets: Vec<At<String>>,
+        /// Existing security groups.
+        security_groups: Vec<At<String>>,
+    }
+}
+
+/// One string or a list of them.
+#[derive(Clone, Debug)]
+pub(super) struct OneOrMany(pub(super) Vec<At<String>>);
+
+/// A number of attempts, or a table that says more.
+#[derive(Clone, Debug)]
+pub(super) struct RawRetries(pub(super) RetriesTable);
+
+/// A ready-made image recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ImageKind(pub(super) &'static str);
+
+/// A part of CUDA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flavor(pub(super) &'static str);
+
+impl ImageKind {
+    const ALL: &[&str] = &["cpu", "cuda", "cuda-ffmpeg", "detect", "python"];
+}
+
+impl Flavor {
+    const ALL: &[&str] = &["base", "runtime", "devel"];
+}
+
+const HARDWARE: &[&str] = &["auto", "required", "off"];
+
+impl Decode for OneOrMany {
+    const EXPECTED: &'static str = "a string or a list of strings";
+
+    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        if node.get_ref().is_array() {
+            Decode::decode(key, node, problems).map(OneOrMany)
+        } else if node.get_ref().is_str() {
+            Decode::decode(key, node, problems).map(|one| OneOrMany(vec![one]))
+        } else {
+            mismatch::<Self>(key, node, problems)
+        }
+    }
+}
+
+impl Decode for RawRetries {
+    const EXPECTED: &'static str = "a number of attempts or a table";
+
+    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        if node.get_ref().is_table() {
+            Decode::decode(key, node, problems).map(RawRetries)
+        } else if node.get_ref().is_integer() {
+            let max = Decode::decode(key, node, problems)?;
+            Some(RawRetries(RetriesTable { max: Some(max), ..RetriesTable::default() }))
+        } else {
+            mismatch::<Self>(key, node, problems)
+        }
+    }
+}
+
+impl Decode for ImageKind {
+    const EXPECTED: &'static str = "the name of a recipe";
+
+    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        choice::<Self>(key, node, Self::ALL, problems).map(ImageKind)
+    }
+}
+
+impl Decode for Flavor {
+    const EXPECTED: &'static str = "`base`, `runtime` or `devel`";
+
+    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        choice::<Self>(key, node, Self::ALL, problems).map(Flavor)
+    }
+}
+
+impl Decode for Hardware {
+    const EXPECTED: &'static str = "`auto`, `required` or `off`";
+
+    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        choice::<Self>(key, node, HARDWARE, problems).map(|name| match name {
+            "required" => Hardware::Required,
+            "off" => Hardware::Off,
+            _ => Hardware::Auto,
+        })
+    }
+}
+
+/// The one of `choices` that a value is.
+fn choice<T: Decode>(
+    key: &str,
+    node: &Node<'_>,
+    choices: &[&'static str],
+    problems: &mut Problems,
+) -> Option<&'static str> {
+    let Some(text) = node.get_ref().as_str() else {
+        mismatch::<T>(key, node, problems);
+        return None;
+    };
+    let chosen = choices.iter().copied().find(|choice| *choice == text);
+    if chosen.is_none() {
+        let hint = match did_you_mean(text, choices.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("it may be {}", super::decode::list(choices)),
+        };
+        problems.push(Problem::new(&node.span(), format!("`{key}` can't be `{text}`")).hint(hint));
+    }
+    chosen
+}
+
+impl JsonSchema for OneOrMany {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "OneOrMany".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
+        })
+    }
+}
+
+impl JsonSchema for RawRetries {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Retries".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "integer", "minimum": 0 },
+                generator.subschema_for::<RetriesTable>(),
+            ],
+        })
+    }
+}
+
+impl JsonSchema for ImageKind {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ImageKind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": Self::ALL })
+    }
+}
+
+impl JsonSchema for Flavor {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Flavor".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": Self::ALL })
+    }
+}

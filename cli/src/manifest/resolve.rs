@@ -1,0 +1,203 @@
+//! From what a manifest says to the [`App`] it means: references, names and everything that two
+//! keys can get wrong together.
+
+use std::collections::BTreeMap;
+
+use vdeploy_runtime::environment::volume_variable;
+
+use super::app::{App, Bucket, Function, Secret, Target};
+use super::check;
+use super::decode::{At, Entries};
+use super::function;
+use super::image;
+use super::problem::{Problem, Problems};
+use super::raw::{RawApp, RawAws, RawBucket, RawManifest, RawSecret, RawTargets, RawVolume};
+
+/// What functions may refer to.
+pub(super) struct Known<'a> {
+    pub(super) app: &'a str,
+    pub(super) images: Vec<&'a str>,
+    pub(super) volumes: Vec<&'a str>,
+    pub(super) secrets: Vec<&'a str>,
+    pub(super) buckets: Vec<&'a str>,
+    pub(super) handlers: &'a [&'a str],
+    pub(super) text: &'a str,
+}
+
+/// The app that `raw` means. With problems noted, it is only there to find more of them.
+pub(super) fn app(
+    raw: RawManifest,
+    handlers: &[&str],
+    source: &str,
+    problems: &mut Problems,
+) -> App {
+    let name = app_name(raw.app.as_ref(), problems);
+    let images = entries(raw.image);
+    let volumes = entries(raw.volume);
+    let secrets = entries(raw.secret);
+    let buckets = entries(raw.bucket);
+    let known = Known {
+        app: &name,
+        images: names(&images),
+        volumes: names(&volumes),
+        secrets: names(&secrets),
+        buckets: names(&buckets),
+        handlers,
+        text: source,
+    };
+    let functions = functions(raw.function, &known, problems);
+    App {
+        buckets: each(
+            &buckets,
+            |name, raw, problems| bucket(name, raw, &known.secrets, problems),
+            problems,
+        ),
+        functions,
+        images: each(&images, image::resolve, problems),
+        volumes: self::volumes(&volumes, problems),
+        secrets: each(&secrets, secret, problems),
+        targets: targets(raw.target),
+        description: raw.app.and_then(|app| text(app.value.description)),
+        name,
+    }
+}
+
+fn app_name(app: Option<&At<RawApp>>, problems: &mut Problems) -> String {
+    let Some(app) = app else {
+        problems.push(
+            Problem::new(&(0..0), "the manifest doesn't name its app")
+                .hint("begin it with `[app]` and `name = \"my-app\"`"),
+        );
+        return String::new();
+    };
+    let Some(name) = &app.value.name else {
+        problems
+            .push(Problem::new(&app.span, "`[app]` has no `name`").hint("add `name = \"my-app\"`"));
+        return String::new();
+    };
+    check::name(name, problems);
+    name.value.clone()
+}
+
+fn entries<T>(entries: Option<At<Entries<T>>>) -> Vec<(At<String>, At<T>)> {
+    entries.map(|entries| entries.value.0).unwrap_or_default()
+}
+
+fn names<T>(entries: &[(At<String>, At<T>)]) -> Vec<&str> {
+    entries.iter().map(|(name, _)| name.value.as_str()).collect()
+}
+
+/// Resolves entries by name, after checking the names.
+fn each<Raw: Clone, T>(
+    entries: &[(At<String>, At<Raw>)],
+    resolve: impl Fn(&At<String>, Raw, &mut Problems) -> T,
+    problems: &mut Problems,
+) -> BTreeMap<String, T> {
+    let mut resolved = BTreeMap::new();
+    for (name, raw) in entries {
+        check::name(name, problems);
+        resolved.insert(name.value.clone(), resolve(name, raw.value.clone(), problems));
+    }
+    resolved
+}
+
+fn functions(
+    raw: Option<At<Entries<super::raw::RawFunction>>>,
+    known: &Known<'_>,
+    problems: &mut Problems,
+) -> BTreeMap<String, Function> {
+    each(
+        &entries(raw),
+        |name, raw, problems| function::resolve(name, raw, known, problems),
+        problems,
+    )
+}
+
+/// Names of volumes. Functions find a volume by a variable that two names may share.
+fn volumes(entries: &[(At<String>, At<RawVolume>)], problems: &mut Problems) -> Vec<String> {
+    let mut variables: BTreeMap<String, &At<String>> = BTreeMap::new();
+    for (name, _) in entries {
+        check::name(name, problems);
+        let variable = volume_variable(&name.value);
+        if let Some(first) = variables.insert(variable.clone(), name) {
+            problems.push(
+                Problem::new(
+                    &name.span,
+                    format!("volumes `{}` and `{}` are too alike", first.value, name.value),
+                )
+                .label(format!("functions would find both as `{variable}`"))
+                .related(&first.span, "the other one")
+                .hint("rename one of them"),
+            );
+        }
+    }
+    entries.iter().map(|(name, _)| name.value.clone()).collect()
+}
+
+fn secret(_: &At<String>, raw: RawSecret, problems: &mut Problems) -> Secret {
+    let keys = raw.keys.map(|keys| keys.value).unwrap_or_default();
+    keys.iter().for_each(|key| check::variable(key, problems));
+    Secret { keys: values(keys) }
+}
+
+fn bucket(name: &At<String>, raw: RawBucket, secrets: &[&str], problems: &mut Problems) -> Bucket {
+    if let Some(secret) = &raw.secret {
+        check::reference("secret", secret, secrets, problems);
+    }
+    match &raw.url {
+        None => problems.push(
+            Problem::new(&name.span, format!("bucket `{}` has no `url`", name.value))
+                .hint("add `url = \"s3://BUCKET/PREFIX\"`"),
+        ),
+        Some(url) if !is_bucket_url(&url.value) => problems.push(
+            Problem::new(&url.span, format!("`{}` isn't the address of a bucket", url.value))
+                .hint("write it as `s3://BUCKET/PREFIX`"),
+        ),
+        Some(_) => {}
+    }
+    Bucket {
+        url: text(raw.url).unwrap_or_default(),
+        secret: text(raw.secret),
+        read_only: raw.read_only.is_some_and(|read_only| read_only.value),
+    }
+}
+
+fn is_bucket_url(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("s3://") else { return false };
+    let bucket = rest.split('/').next().unwrap_or_default();
+    let bytes_ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b);
+    (3..64).contains(&bucket.len()) && bucket.bytes().all(bytes_ok)
+}
+
+fn targets(raw: Option<At<RawTargets>>) -> BTreeMap<String, Target> {
+    let aws = raw.and_then(|targets| targets.value.aws);
+    aws.map(|aws| ("aws".to_owned(), aws_target(aws.value))).into_iter().collect()
+}
+
+fn aws_target(raw: RawAws) -> Target {
+    Target {
+        region: text(raw.region),
+        subnets: raw.subnets.map(|list| values(list.value)).unwrap_or_default(),
+        security_groups: raw.security_groups.map(|list| values(list.value)).unwrap_or_default(),
+    }
+}
+
+/// A text without its place.
+pub(super) fn text(at: Option<At<String>>) -> Option<String> {
+    at.map(|at| at.value)
+}
+
+/// Texts without their places.
+pub(super) fn values(list: Vec<At<String>>) -> Vec<String> {
+    list.into_iter().map(|at| at.value).collect()
+}
+
+/// Variables by name, after checking the names.
+pub(super) fn variables(
+    raw: Option<At<Entries<String>>>,
+    problems: &mut Problems,
+) -> BTreeMap<String, String> {
+    let entries = entries(raw);
+    entries.iter().for_each(|(name, _)| check::variable(name, problems));
+    entries.into_iter().map(|(name, value)| (name.value, value.value)).collect()
+}
