@@ -10,3 +10,4 @@
 
 mod call;
 mod env;
+mod volume;

@@ -4,10 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use vdeploy_runtime::storage::transfer::{Pair, TransferError, get_stream};
 use vdeploy_runtime::storage::{Kind, Pattern, Tree, Volume, VolumePath};
 
-use super::transfer::{Job, Names, Place, interruptible};
+use super::transfer::{Job, Names, Place};
 use crate::error::{CliError, Exit, Result};
 use crate::settings::Settings;
 use crate::ui::one_line;
@@ -136,13 +137,14 @@ async fn get_to_stdout(
     }
     let bar = Arc::new(TransferBar::streaming(&settings.printer));
     let shared = bar.clone();
-    let got = interruptible(move |cancel| {
-        let mut stdout = io::stdout().lock();
+    // Nothing is left behind when this is killed, so Ctrl-C may just do that.
+    let got = tokio::task::spawn_blocking(move || {
+        let (mut stdout, cancel) = (io::stdout().lock(), CancellationToken::new());
         files.iter().try_for_each(|file| {
             get_stream(&tree, file, &mut stdout, &cancel, &|event| shared.show(event)).map(drop)
         })
     });
-    let result = got.await;
+    let result = got.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     bar.clear();
     match result {
         // Whoever reads has seen enough.

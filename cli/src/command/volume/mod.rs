@@ -9,6 +9,7 @@ mod ls;
 mod put;
 mod rename;
 mod rm;
+mod stdin;
 mod transfer;
 
 use clap::Subcommand;

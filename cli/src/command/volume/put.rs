@@ -4,9 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
 use vdeploy_runtime::storage::transfer::{Pair, put_stream};
 use vdeploy_runtime::storage::{Kind, Pattern, Tree, VolumePath, stat_path};
 
+use super::stdin::Stdin;
 use super::transfer::{Job, Names, Place, interruptible};
 use crate::error::{CliError, Exit, Result};
 use crate::settings::Settings;
@@ -152,9 +154,10 @@ async fn put_stdin(args: Args, tree: Tree, settings: &Settings) -> Result<Exit> 
     let printer = settings.printer;
     let (start, bar) = (Instant::now(), std::sync::Arc::new(TransferBar::streaming(&printer)));
     let (shared, to) = (bar.clone(), path.clone());
-    let put = interruptible(move |cancel| {
-        let mut stdin = io::stdin().lock();
-        put_stream(&mut stdin, &tree, &to, force, &cancel, &|event| shared.show(event))
+    let cancel = CancellationToken::new();
+    let (token, mut stdin) = (cancel.clone(), Stdin::until(&cancel)?);
+    let put = interruptible(&cancel, move || {
+        put_stream(&mut stdin, &tree, &to, force, &token, &|event| shared.show(event))
     });
     let result = put.await;
     bar.clear();

@@ -71,10 +71,12 @@ impl Job {
         let printer = settings.printer;
         let (start, bar) = (Instant::now(), Arc::new(TransferBar::scanning(&printer)));
         let shared = bar.clone();
-        let result = interruptible(move |cancel| {
+        let cancel = CancellationToken::new();
+        let token = cancel.clone();
+        let result = interruptible(&cancel, move || {
             let events = move |event: Event| shared.show(event);
             let index = Some(index);
-            let (from, to, events, cancel) = (&from, &to, &events, &cancel);
+            let (from, to, events, cancel) = (&from, &to, &events, &token);
             Transfer { from, to, pairs, overwrite, index, cancel, events }.run()
         });
         let result = result.await;
@@ -89,13 +91,12 @@ impl Job {
     }
 }
 
-/// Runs blocking work that Ctrl-C cancels, and waits until it has stopped.
+/// Runs blocking work that watches `cancel`, which Ctrl-C cancels, and waits until it has stopped.
 pub(super) async fn interruptible<T: Send + 'static>(
-    work: impl FnOnce(CancellationToken) -> Result<T, TransferError> + Send + 'static,
+    cancel: &CancellationToken,
+    work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
 ) -> Result<T, TransferError> {
-    let cancel = CancellationToken::new();
-    let token = cancel.clone();
-    let mut task = tokio::task::spawn_blocking(move || work(token));
+    let mut task = tokio::task::spawn_blocking(work);
     let finished = tokio::select! {
         finished = &mut task => finished,
         _ = tokio::signal::ctrl_c() => {
