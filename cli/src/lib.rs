@@ -5,6 +5,7 @@
 //! | … | module |
 //! | --- | --- |
 //! | reads `vdeploy.toml` and says what is wrong with it | [`manifest`] |
+//! | renders a project to start from | [`scaffold`] |
 //! | knows GPU models | [`hardware`] |
 //! | turns an app into the resources it wants | [`desired`], [`resource`] |
 //! | remembers what was created | [`state`], [`store`] |
@@ -21,5 +22,6 @@ pub mod command;
 pub mod error;
 pub mod hardware;
 pub mod manifest;
+pub mod scaffold;
 pub mod settings;
 pub mod ui;

@@ -10,4 +10,5 @@
 
 mod call;
 mod env;
+mod init;
 mod volume;

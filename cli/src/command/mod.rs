@@ -5,6 +5,9 @@ mod call;
 mod calls;
 mod completions;
 mod executor;
+mod init;
+mod man;
+mod schema;
 mod volume;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +31,9 @@ pub(crate) enum Command {
     Calls(calls::Args),
     Executor(executor::Args),
     Completions(completions::Args),
+    Init(init::Args),
+    Man(man::Args),
+    Schema(schema::Args),
     Volume(volume::Args),
 }
 
@@ -46,6 +52,9 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Calls(args) => calls::run(args, &settings).await,
         Command::Executor(args) => executor::run(args, &settings).await,
         Command::Completions(args) => completions::run(args, &settings),
+        Command::Init(args) => init::run(args, &settings),
+        Command::Man(args) => man::run(args, &settings),
+        Command::Schema(args) => schema::run(args, &settings),
         Command::Volume(args) => volume::run(args, &settings).await,
     }
 }

@@ -270,9 +270,9 @@ macro_rules! section {
         $(#[$meta:meta])*
         $name:ident, $what:literal { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }
     ) => {
-        $(#[$meta])*
         #[derive(Clone, Debug, Default, schemars::JsonSchema)]
         #[schemars(deny_unknown_fields)]
+        $(#[$meta])*
         pub(super) struct $name {
             $($(#[$field_meta])* pub(super) $field: Option<$crate::manifest::decode::At<$type>>,)*
         }

@@ -21,6 +21,7 @@ mod render;
 mod resolve;
 
 pub use app::{App, Bucket, Function, Image, Secret, Target};
+pub(crate) use check::nearest_name;
 pub use load::{FILE_NAME, Manifest, load};
-pub use parse::{parse, schema};
+pub use parse::{parse, schema_text};
 pub use problem::{ManifestErrors, Problem};

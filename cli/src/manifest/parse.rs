@@ -1,6 +1,9 @@
 //! The one way from text to an [`App`].
 
-use schemars::{Schema, schema_for};
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use serde_json::Value;
 use toml::de::DeTable;
 use vdeploy_runtime::handlers;
 
@@ -12,13 +15,18 @@ use super::problem::{ManifestErrors, Problems};
 use super::raw::RawManifest;
 use super::resolve;
 
+/// Handlers that a manifest may name ahead of this version's worker: such a function can be planned
+/// and deployed, and its calls say what is missing until the worker is newer.
+const AHEAD: &[&str] = &["overlay"];
+
 /// The app that `text` describes for `environment`, or everything that is wrong with it.
 ///
 /// Other environments are checked too: a mistake in `[env.prod]` is an error today, not on the
 /// day of the release.
 pub fn parse(text: &str, environment: &str) -> Result<App, ManifestErrors> {
     let registry = handlers::builtin();
-    parse_with(text, environment, &registry.names().collect::<Vec<_>>())
+    let names: Vec<&str> = registry.names().chain(AHEAD.iter().copied()).collect();
+    parse_with(text, environment, &names)
 }
 
 fn parse_with(text: &str, environment: &str, handlers: &[&str]) -> Result<App, ManifestErrors> {
@@ -47,9 +55,33 @@ fn read(text: &str, environment: &str, handlers: &[&str], problems: &mut Problem
     Some(resolve(&document::for_environment(table, environment), problems))
 }
 
-/// The JSON Schema of manifests, for editors.
-pub fn schema() -> Schema {
-    schema_for!(RawManifest)
+/// The JSON Schema of manifests, in the draft that editors of TOML know best.
+pub fn schema_text() -> String {
+    let settings = SchemaSettings::draft07().with_transform(RecursiveTransform(without_null));
+    let schema = settings.into_generator().into_root_schema_for::<RawManifest>();
+    format!("{schema:#}", schema = schema.as_value())
+}
+
+/// A key may be absent, but TOML has no null.
+fn without_null(schema: &mut Schema) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = &mut types[..] {
+            let only = only.take();
+            schema.insert("type".into(), only);
+        }
+    }
+    if let Some(Value::Array(forms)) = schema.get_mut("anyOf") {
+        forms.retain(|form| form.get("type").is_none_or(|name| name != "null"));
+        if let [Value::Object(only)] = &mut forms[..] {
+            let only = std::mem::take(only);
+            schema.remove("anyOf");
+            schema.ensure_object().extend(only);
+        }
+    }
+    if let Some(Value::Array(values)) = schema.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
 }
 
 #[cfg(test)]
@@ -60,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_design_example_parses() {
-        let app = parse_with(DESIGN, "main", &["transcode", "overlay"]).unwrap();
+        let app = parse(DESIGN, "main").unwrap();
         let overlay = &app.functions["render_overlay"];
         assert_eq!(overlay.spec.resources.gpu, ["T4", "L4"]);
         assert_eq!(overlay.spec.resources.ephemeral_disk_bytes, Some(50 << 30));

@@ -62,7 +62,7 @@ impl Problems {
 
     /// Everything that is wrong, in the order of the text; the same thing once.
     pub(super) fn into_errors(mut self) -> Option<ManifestErrors> {
-        self.0.sort_by(|a, b| (a.span.start, a.span.end).cmp(&(b.span.start, b.span.end)));
+        self.0.sort_by_key(|problem| (problem.span.start, problem.span.end));
         let mut problems: Vec<Problem> = Vec::new();
         for problem in self.0 {
             if !problems.contains(&problem) {

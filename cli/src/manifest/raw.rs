@@ -14,6 +14,7 @@ use crate::error::did_you_mean;
 
 section! {
     /// An app of vdeploy: images, volumes, secrets and functions.
+    #[schemars(rename = "Manifest")]
     RawManifest, "a manifest" {
         /// What the app is called.
         #[schemars(required)]
@@ -42,6 +43,7 @@ section! {
     /// What one environment says differently. Each key takes the place of the same key of the
     /// manifest.
     #[expect(dead_code, reason = "read for its mistakes; its values are laid over the rest as TOML")]
+    #[schemars(rename = "Overrides")]
     RawOverrides, "an environment" {
         /// Images, by name.
         image: Entries<RawImage>,
@@ -60,6 +62,7 @@ section! {
 
 section! {
     /// What the app is called.
+    #[schemars(rename = "App")]
     RawApp, "`[app]`" {
         /// The app's name: lowercase letters, digits, `-` and `_`.
         #[schemars(required)]
@@ -71,6 +74,7 @@ section! {
 
 section! {
     /// An image recipe: one of `kind`, `base` and `dockerfile`, and what is added to it.
+    #[schemars(rename = "Image")]
     RawImage, "an image" {
         /// A ready-made recipe.
         kind: ImageKind,
@@ -99,11 +103,13 @@ section! {
 
 section! {
     /// A volume; it has nothing to set.
+    #[schemars(rename = "Volume")]
     RawVolume, "a volume" {}
 }
 
 section! {
     /// A secret that the app needs.
+    #[schemars(rename = "Secret")]
     RawSecret, "a secret" {
         /// Keys that it must have; each becomes an environment variable of functions that name it.
         keys: Vec<At<String>>,
@@ -112,9 +118,9 @@ section! {
 
 section! {
     /// An existing S3-compatible bucket.
+    #[schemars(rename = "Bucket")]
     RawBucket, "a bucket" {
         /// Where it is: `s3://bucket/prefix`.
-        #[schemars(required)]
         url: String,
         /// The secret that holds its credentials.
         secret: String,
@@ -125,6 +131,7 @@ section! {
 
 section! {
     /// A function: a `handler` or a `command`, what one call claims, and how calls are run.
+    #[schemars(rename = "Function")]
     RawFunction, "a function" {
         /// What the function does, in a sentence.
         description: String,
@@ -178,6 +185,7 @@ section! {
 
 section! {
     /// When and how often a failed attempt is followed by another.
+    #[schemars(rename = "Retries")]
     RetriesTable, "`retries`" {
         /// Attempts after the first.
         #[schemars(required)]
@@ -193,6 +201,7 @@ section! {
 
 section! {
     /// Settings of targets other than `local`, which needs none.
+    #[schemars(rename = "Targets")]
     RawTargets, "`[target]`" {
         /// Amazon Web Services.
         aws: RawAws,
@@ -201,6 +210,7 @@ section! {
 
 section! {
     /// Where in AWS the app runs.
+    #[schemars(rename = "Aws")]
     RawAws, "`[target.aws]`" {
         /// The region, such as `us-east-1`.
         region: String,
