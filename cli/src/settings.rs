@@ -62,6 +62,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// Where a test wants this process to die.
     pub failpoint: Failpoint,
+    /// Who runs this, for others to know.
+    pub user: String,
     /// A person can be asked.
     pub interactive: bool,
     /// Where output goes.
@@ -104,6 +106,9 @@ impl Settings {
             folder: std::env::current_dir()?,
             failpoint: variable("VDEPLOY_FAILPOINT")
                 .map_or_else(Failpoint::none, |text| Failpoint::parse(&text)),
+            user: variable("USER")
+                .or_else(|| variable("LOGNAME"))
+                .unwrap_or_else(|| "unknown".into()),
             interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
             printer: printer(args),
         })

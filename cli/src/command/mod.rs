@@ -1,13 +1,19 @@
 //! One file per verb; here only the list of them and the way to each.
 
+mod app;
 mod artifact;
 mod call;
 mod calls;
 mod completions;
+mod deploy;
+mod destroy;
 mod executor;
 mod init;
 mod man;
+mod plan;
 mod schema;
+mod secret;
+mod state;
 mod volume;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +33,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Plan(plan::Args),
+    Deploy(deploy::Args),
+    Destroy(destroy::Args),
+    App(app::Args),
     Call(call::Args),
     Calls(calls::Args),
     Executor(executor::Args),
@@ -35,6 +45,8 @@ pub(crate) enum Command {
     Man(man::Args),
     Schema(schema::Args),
     Volume(volume::Args),
+    Secret(secret::Args),
+    State(state::Args),
 }
 
 impl Cli {
@@ -48,6 +60,10 @@ impl Cli {
 pub async fn run(cli: Cli) -> Result<Exit> {
     let settings = Settings::resolve(&cli.global)?;
     match cli.command {
+        Command::Plan(args) => plan::run(args, &settings).await,
+        Command::Deploy(args) => deploy::run(args, &settings).await,
+        Command::Destroy(args) => destroy::run(args, &settings).await,
+        Command::App(args) => app::run(args, &settings).await,
         Command::Call(args) => call::run(args, &settings).await,
         Command::Calls(args) => calls::run(args, &settings).await,
         Command::Executor(args) => executor::run(args, &settings).await,
@@ -56,5 +72,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Man(args) => man::run(args, &settings),
         Command::Schema(args) => schema::run(args, &settings),
         Command::Volume(args) => volume::run(args, &settings).await,
+        Command::Secret(args) => secret::run(args, &settings).await,
+        Command::State(args) => state::run(args, &settings).await,
     }
 }

@@ -3,6 +3,7 @@
 pub mod call;
 mod human;
 mod json;
+pub mod plan;
 mod prompt;
 pub mod table;
 pub mod transfer;

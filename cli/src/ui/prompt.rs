@@ -22,4 +22,20 @@ impl Printer {
         read.map_err(|error| CliError::failed("can't read the answer").cause(error))?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
+
+    /// Asks for a value on the terminal without showing what is typed.
+    pub fn ask_unseen(&self, what: &str) -> io::Result<String> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let stdin = io::stdin();
+        let shown = tcgetattr(&stdin)?;
+        let mut unseen = shown.clone();
+        unseen.local_modes.remove(LocalModes::ECHO);
+        write!(io::stderr().lock(), "{what}: ")?;
+        tcsetattr(&stdin, OptionalActions::Flush, &unseen)?;
+        let mut answer = String::new();
+        let read = stdin.lock().read_line(&mut answer);
+        tcsetattr(&stdin, OptionalActions::Flush, &shown)?;
+        writeln!(io::stderr().lock())?;
+        read.map(|_| answer)
+    }
 }

@@ -1,0 +1,186 @@
+//! Walks a plan: intent, provider call, record, event. Compares and decides nothing.
+//!
+//! Intents of a wave are recorded in one transaction before its first step, every completion by
+//! itself, and the last completion together with the version. So whenever the process dies, the
+//! next plan finds a step to do, and knows where to look for what was left.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{Applied, Event};
+use crate::plan::{Action, Plan, Step};
+use crate::provider::{Provider, ProviderError};
+use crate::resource::{Resource, ResourceId};
+use crate::state::{Basis, Change, Version};
+use crate::store::{StateStore, StoreError};
+use vdeploy_runtime::failpoint::Failpoint;
+
+/// What applying a plan needs beside the plan.
+#[derive(Debug)]
+pub struct Applier<'a, S, P> {
+    /// Where steps are recorded.
+    pub store: &'a mut S,
+    /// What does them.
+    pub provider: &'a P,
+    /// Stops after the step in hand when cancelled.
+    pub stop: &'a CancellationToken,
+    /// Where tests let the process die.
+    pub failpoint: &'a Failpoint,
+    /// When the version is said to be from.
+    pub now: Timestamp,
+}
+
+/// One run through a plan.
+struct Run<'a, S, P, F> {
+    plan: &'a Plan,
+    cx: Applier<'a, S, P>,
+    basis: Basis,
+    report: F,
+    applied: Applied,
+    missing: BTreeSet<ResourceId>,
+}
+
+/// Applies `plan` and tells `report` what happens. A step that fails takes only the steps with it
+/// that need its resource; an error means that nothing could be recorded anymore.
+pub async fn apply<S: StateStore, P: Provider>(
+    plan: &Plan,
+    cx: Applier<'_, S, P>,
+    report: impl FnMut(Event),
+) -> Result<Applied, StoreError> {
+    let basis = plan.basis.clone();
+    let missing = BTreeSet::new();
+    let mut run = Run { plan, cx, basis, report, applied: Applied::default(), missing };
+    for wave in plan.steps.chunk_by(|a, b| a.wave == b.wave) {
+        run.wave(wave).await?;
+        if run.applied.interrupted {
+            return Ok(run.applied);
+        }
+    }
+    run.finish().await?;
+    Ok(run.applied)
+}
+
+impl<S: StateStore, P: Provider, F: FnMut(Event)> Run<'_, S, P, F> {
+    async fn wave(&mut self, steps: &[Step]) -> Result<(), StoreError> {
+        let intents: Vec<_> = steps.iter().filter_map(intent).collect();
+        self.record("intent", &intents).await?;
+        for step in steps {
+            if self.cx.stop.is_cancelled() {
+                self.applied.interrupted = true;
+                return Ok(());
+            }
+            self.step(step).await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), StoreError> {
+        let deps = step.after.as_ref().map(Resource::deps).unwrap_or_default();
+        if let Some(needs) = deps.into_iter().find(|id| self.missing.contains(id)) {
+            self.applied.skipped += 1;
+            (self.report)(Event::Skipped { id: step.id.clone(), needs });
+            return Ok(());
+        }
+        match self.perform(step).await {
+            Ok(()) => self.done(step).await,
+            Err(error) => {
+                self.failed(step, &error);
+                Ok(())
+            }
+        }
+    }
+
+    async fn perform(&self, step: &Step) -> Result<(), ProviderError> {
+        let Applier { provider, failpoint, .. } = &self.cx;
+        failpoint.hit("before-step");
+        match (step.action, &step.before, &step.after) {
+            (Action::Create, _, Some(after)) => provider.create(after).await?,
+            (Action::Update, Some(before), Some(after)) => provider.update(before, after).await?,
+            (Action::Replace, Some(before), Some(after)) => {
+                provider.delete(before).await?;
+                failpoint.hit("between-delete-and-create");
+                provider.create(after).await?;
+            }
+            (Action::Delete, Some(before), _) => provider.delete(before).await?,
+            (Action::Adopt | Action::Forget, ..) => {}
+            (action, ..) => unreachable!("a plan gives {action:?} what it needs"),
+        }
+        failpoint.hit("after-step");
+        Ok(())
+    }
+
+    async fn done(&mut self, step: &Step) -> Result<(), StoreError> {
+        let mut changes = vec![match &step.after {
+            Some(after) => Change::Have(after.clone()),
+            None => Change::Drop(step.id.clone()),
+        }];
+        let last = self.plan.steps.last().is_some_and(|last| last.id == step.id);
+        if last && self.is_complete() {
+            changes.extend(self.ending());
+        }
+        self.record("record", &changes).await?;
+        self.applied.summary.count(step.action);
+        (self.report)(Event::Done { id: step.id.clone(), action: step.action });
+        Ok(())
+    }
+
+    fn failed(&mut self, step: &Step, error: &ProviderError) {
+        self.applied.failed += 1;
+        if step.after.is_some() {
+            self.missing.insert(step.id.clone());
+        }
+        let (id, action, causes) = (step.id.clone(), step.action, error.chain());
+        (self.report)(Event::Failed { id, action, causes });
+    }
+
+    /// Records the version of a plan without steps: the last step of others does it.
+    async fn finish(&mut self) -> Result<(), StoreError> {
+        if self.plan.steps.is_empty() {
+            let ending: Vec<_> = self.ending().into_iter().collect();
+            self.record("record", &ending).await?;
+        }
+        if self.is_complete() {
+            self.applied.version = self.plan.release.as_ref().map(|release| release.version);
+        }
+        Ok(())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.applied.failed == 0 && self.applied.skipped == 0
+    }
+
+    /// What is recorded once everything is done.
+    fn ending(&self) -> Option<Change> {
+        if self.plan.destroy {
+            return Some(Change::End);
+        }
+        self.plan.release.as_ref().map(|release| {
+            Change::Release(Version {
+                number: release.version,
+                deployed_at: self.cx.now,
+                summary: self.plan.summary,
+                rollback_to: release.rollback_to,
+                resources: release.resources.clone(),
+            })
+        })
+    }
+
+    async fn record(&mut self, what: &str, changes: &[Change]) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.cx.failpoint.hit(&format!("before-{what}"));
+        self.basis = self.cx.store.append(&self.plan.app, &self.basis, changes).await?;
+        self.cx.failpoint.hit(&format!("after-{what}"));
+        Ok(())
+    }
+}
+
+fn intent(step: &Step) -> Option<Change> {
+    match (step.action, &step.after) {
+        (Action::Create | Action::Replace, Some(after)) => Some(Change::Intend(after.clone())),
+        _ => None,
+    }
+}

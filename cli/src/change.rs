@@ -1,0 +1,363 @@
+//! The recipe that `plan`, `deploy`, `destroy` and `app rollback` share: load, observe, plan, ask,
+//! apply, report.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+use vdeploy_runtime::clock;
+use vdeploy_runtime::home::EnvironmentHome;
+use vdeploy_runtime::storage::Contents;
+
+use crate::apply::{Applier, apply};
+use crate::desired::{ResourceSet, desired};
+use crate::error::{CliError, Exit, Result};
+use crate::event::{Applied, Event};
+use crate::manifest::{self, Manifest};
+use crate::plan::{Goal, MissingSecret, Note, Observed, Plan, PlanError, Question, notes, plan};
+use crate::prepare::{PrepareError, SourceFiles, prepare};
+use crate::provider::{Deployment, LocalProvider, Provider, ProviderError, machine};
+use crate::resource::{Kind, ResourceId};
+use crate::settings::Settings;
+use crate::state::State;
+use crate::store::{Holder, Lock, LockError, SqliteStore, StateStore, StoreError};
+use crate::ui;
+
+/// What is to be planned.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// The app.
+    pub app: String,
+    /// What is to be reached.
+    pub goal: Goal,
+    /// What the app wants to exist.
+    pub wanted: ResourceSet,
+    /// Where the code is that it deploys.
+    pub sources: Vec<SourceFiles>,
+    /// What else should be known.
+    pub notes: Vec<Note>,
+}
+
+/// A plan, and the code that it deploys.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub plan: Plan,
+    pub sources: Vec<SourceFiles>,
+    pub contents: Contents,
+}
+
+/// The state of the environment that was chosen.
+pub(crate) fn store(settings: &Settings) -> Result<SqliteStore> {
+    Ok(SqliteStore::at(environment(settings)?.state_db()))
+}
+
+fn environment(settings: &Settings) -> Result<EnvironmentHome> {
+    if settings.target == "local" {
+        return Ok(settings.home.environment(&settings.environment));
+    }
+    Err(CliError::usage(format!("nothing can be deployed to target `{}` yet", settings.target))
+        .hint("use `--target local`"))
+}
+
+/// Where the lock of the environment that was chosen is.
+pub(crate) fn lock_path(settings: &Settings) -> Result<PathBuf> {
+    Ok(environment(settings)?.root().join("state.lock"))
+}
+
+/// Takes the lock of the environment that was chosen.
+pub(crate) fn lock(settings: &Settings, operation: &str) -> Result<Lock> {
+    Ok(Lock::take(&lock_path(settings)?, &holder(settings, operation))?)
+}
+
+/// Tries whether the lock could be taken, without making an environment of it.
+pub(crate) fn lock_if_exists(
+    settings: &Settings,
+    operation: &str,
+) -> Result<Result<(), LockError>> {
+    let path = lock_path(settings)?;
+    if !path.exists() {
+        return Ok(Ok(()));
+    }
+    Ok(Lock::take(&path, &holder(settings, operation)).map(drop))
+}
+
+fn holder(settings: &Settings, operation: &str) -> Holder {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Holder {
+        user: settings.user.clone(),
+        host,
+        pid: std::process::id(),
+        operation: operation.into(),
+        since: clock::now(),
+    }
+}
+
+/// The request to deploy what the manifest says.
+pub(crate) fn from_manifest(settings: &Settings) -> Result<Request> {
+    environment(settings)?;
+    let Manifest { root, app, path } = manifest::load(settings)?;
+    let prepared = prepare(&app, &root).map_err(|error| explain_file(&error, &path))?;
+    Ok(Request {
+        goal: Goal::Deploy,
+        notes: notes(&app, machine()),
+        wanted: desired(&app, prepared.inputs),
+        sources: prepared.sources,
+        app: app.name,
+    })
+}
+
+/// The request that the app be gone.
+pub(crate) fn to_destroy(app: String, delete_data: bool) -> Request {
+    Request {
+        app,
+        goal: Goal::Destroy { delete_data },
+        wanted: ResourceSet::new(),
+        sources: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+/// Looks at what is remembered and at what is there, and decides. Changes nothing.
+pub(crate) async fn decide(settings: &Settings, request: Request) -> Result<Planned> {
+    let mut store = store(settings)?;
+    let state = store.load(&request.app).await?;
+    let observed = observe(settings, &mut store, &state, &request).await?;
+    let contents = match request.goal {
+        Goal::Destroy { delete_data: true } => Contents::Delete,
+        _ => Contents::Keep,
+    };
+    let plan = plan(Question {
+        app: &request.app,
+        environment: &settings.environment,
+        target: &settings.target,
+        goal: request.goal,
+        wanted: request.wanted,
+        state: &state,
+        observed: &observed,
+        notes: request.notes,
+    })?;
+    Ok(Planned { plan, sources: request.sources, contents })
+}
+
+async fn observe(
+    settings: &Settings,
+    store: &mut SqliteStore,
+    state: &State,
+    request: &Request,
+) -> Result<Observed> {
+    let ids: BTreeSet<_> = request.wanted.keys().chain(state.records.keys()).cloned().collect();
+    let deployment =
+        Deployment { version: 0, now: clock::now(), sources: Vec::new(), contents: Contents::Keep };
+    let home = environment(settings)?;
+    let provider = LocalProvider::new(&request.app, home, deployment, &settings.failpoint);
+    let mut observed = provider.observe(&ids).await?;
+    for (id, seen) in observed.iter_mut().filter(|(id, _)| id.kind == Kind::Volume) {
+        let users = store.users(id).await?;
+        seen.used_by_others = users.iter().any(|app| *app != request.app);
+    }
+    Ok(observed)
+}
+
+/// Shows a plan, asks, applies it and says how that went. The caller holds the lock.
+pub(crate) async fn carry_out(settings: &Settings, planned: Planned, yes: bool) -> Result<Exit> {
+    let (plan, printer) = (&planned.plan, &settings.printer);
+    printer.note(ui::plan::on_stderr(plan, printer));
+    if plan.is_empty() {
+        report(settings, plan, &Applied::default(), &[])?;
+        return Ok(Exit::Ok);
+    }
+    let question = format!("Do you want to apply this to `{}`?", plan.environment);
+    if !yes && !printer.confirm(&question, settings.interactive)? {
+        return Err(CliError::failed("nothing was changed: the plan was not agreed to"));
+    }
+    let stop = stop_on_interrupt(settings);
+    let mut events = Vec::new();
+    let applied = apply_plan(settings, &planned, &stop, |event| {
+        printer.note(ui::plan::event_text(&event, printer));
+        events.push(event);
+    })
+    .await?;
+    finish(settings, plan, &applied, &events)
+}
+
+async fn apply_plan(
+    settings: &Settings,
+    planned: &Planned,
+    stop: &CancellationToken,
+    report: impl FnMut(Event),
+) -> Result<Applied> {
+    let plan = &planned.plan;
+    let now = clock::now();
+    let deployment = Deployment {
+        version: plan.release.as_ref().map_or(0, |release| release.version),
+        now,
+        sources: planned.sources.clone(),
+        contents: planned.contents,
+    };
+    let failpoint = &settings.failpoint;
+    let provider = LocalProvider::new(&plan.app, environment(settings)?, deployment, failpoint);
+    let mut store = store(settings)?;
+    let cx = Applier { store: &mut store, provider: &provider, stop, failpoint, now };
+    Ok(apply(plan, cx, report).await?)
+}
+
+/// A token that the first Ctrl-C cancels.
+fn stop_on_interrupt(settings: &Settings) -> CancellationToken {
+    let stop = CancellationToken::new();
+    let (cancelled, printer) = (stop.clone(), settings.printer);
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            printer.note("interrupted: finishing the step in hand");
+            cancelled.cancel();
+        }
+    });
+    stop
+}
+
+fn finish(settings: &Settings, plan: &Plan, applied: &Applied, events: &[Event]) -> Result<Exit> {
+    report(settings, plan, applied, events)?;
+    if applied.interrupted {
+        return Err(CliError::new(Exit::Interrupted, "interrupted; what was done is recorded")
+            .hint("go on with the same command"));
+    }
+    if applied.failed + applied.skipped == 0 {
+        settings.printer.note(ui::plan::applied_text(plan, applied));
+        return Ok(Exit::Ok);
+    }
+    let done = events.iter().any(|event| matches!(event, Event::Done { .. }));
+    let exit = if done { Exit::PartlyApplied } else { Exit::Failed };
+    let (failed, steps) = (applied.failed, plan.steps.len());
+    Err(CliError::new(exit, format!("{failed} of {steps} steps failed; the others are recorded"))
+        .hint("mend what failed and run the same command again"))
+}
+
+/// Prints what happened as one JSON value, if asked for.
+fn report(settings: &Settings, plan: &Plan, applied: &Applied, events: &[Event]) -> Result<()> {
+    if !settings.printer.json {
+        return Ok(());
+    }
+    let value = serde_json::json!({
+        "app": plan.app,
+        "environment": plan.environment,
+        "target": plan.target,
+        "destroy": plan.destroy,
+        "applied": applied,
+        "events": events,
+    });
+    Ok(settings.printer.data_json(&value)?)
+}
+
+fn explain_file(error: &PrepareError, manifest: &Path) -> CliError {
+    let message = format!("{error} (in `{}`)", manifest.display());
+    let cli = CliError::usage(message).caused_by(&error.problem);
+    match error.problem.hint() {
+        Some(hint) => cli.hint(hint),
+        None => cli,
+    }
+}
+
+impl From<PlanError> for CliError {
+    fn from(error: PlanError) -> Self {
+        let PlanError::MissingSecrets { environment, secrets } = &error;
+        secrets.iter().fold(CliError::failed(error.to_string()), |cli, secret| {
+            cli.cause(missing_text(secret)).hint(missing_hint(secret, environment))
+        })
+    }
+}
+
+fn missing_text(secret: &MissingSecret) -> String {
+    let keys: Vec<_> = secret.keys.iter().map(|key| format!("`{key}`")).collect();
+    if secret.exists {
+        format!("secret `{}` lacks {}", secret.name, keys.join(", "))
+    } else {
+        format!("there is no secret `{}`", secret.name)
+    }
+}
+
+fn missing_hint(secret: &MissingSecret, environment: &str) -> String {
+    let MissingSecret { name, exists, keys } = secret;
+    let force = if *exists { " --merge" } else { "" };
+    let keys: String = match keys.as_slice() {
+        [] => " KEY=-".into(),
+        keys => keys.iter().map(|key| format!(" {key}=-")).collect(),
+    };
+    let environment =
+        if environment == "main" { String::new() } else { format!(" -e {environment}") };
+    format!("enter it with `vdeploy secret create {name}{keys}{force}{environment}`")
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        let cli = CliError::failed(error.to_string());
+        let cli = match std::error::Error::source(&error) {
+            Some(source) => cli.caused_by(source),
+            None => cli,
+        };
+        match error {
+            StoreError::Moved(_) => cli.hint("look at what is left to do: `vdeploy plan`"),
+            StoreError::Later(_) => cli.hint("use that version, or a later one"),
+            _ => cli,
+        }
+    }
+}
+
+impl From<ProviderError> for CliError {
+    fn from(error: ProviderError) -> Self {
+        CliError::failed(error.to_string()).caused_by(&*error.source)
+    }
+}
+
+impl From<LockError> for CliError {
+    fn from(error: LockError) -> Self {
+        let cli = CliError::failed(error.to_string());
+        match error {
+            LockError::Io { source, .. } => cli.cause(source),
+            LockError::Held { holder: None } => {
+                cli.hint("wait for it to end, or break its lock: `vdeploy state unlock --force`")
+            }
+            LockError::Held { holder: Some(holder) } => cli
+                .cause(holder_text(&holder))
+                .hint("wait for it to end")
+                .hint(format!(
+                    "if it hangs, end it with `kill {}` on `{}`, or break its lock: `vdeploy state unlock --force`",
+                    holder.pid, holder.host
+                )),
+        }
+    }
+}
+
+/// Who holds a lock, in one line.
+pub(crate) fn holder_text(holder: &Holder) -> String {
+    let Holder { user, host, pid, operation, since } = holder;
+    format!("`{operation}` by {user}@{host}, process {pid}, since {since:.0}")
+}
+
+/// The app that a command means: the one that is named, else the manifest's.
+pub(crate) fn app_name(settings: &Settings, named: Option<String>) -> Result<String> {
+    match named {
+        Some(app) => Ok(app),
+        None => Ok(manifest::load(settings)?.app.name),
+    }
+}
+
+/// Whether an app is recorded at all.
+pub(crate) async fn known_app(store: &mut SqliteStore, app: &str) -> Result<State> {
+    let state = store.load(app).await?;
+    if state.basis.lineage.is_some() {
+        return Ok(state);
+    }
+    let apps = store.apps().await?;
+    let near = crate::error::did_you_mean(app, apps.iter().map(|known| known.app.as_str()));
+    let error = CliError::failed(format!("no app `{app}` is deployed in this environment"));
+    Err(match near {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("list what is deployed: `vdeploy app ls`"),
+    })
+}
+
+/// A resource id as typed.
+pub(crate) fn parse_id(text: &str) -> Result<ResourceId> {
+    text.parse().map_err(|error: crate::resource::ResourceIdError| {
+        CliError::usage(error.to_string()).hint("list ids: `vdeploy state list`")
+    })
+}

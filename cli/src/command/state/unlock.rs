@@ -1,0 +1,33 @@
+//! `vdeploy state unlock`.
+
+use crate::change;
+use crate::error::{Exit, Result};
+use crate::settings::Settings;
+use crate::store::{LockError, break_lock};
+
+/// Say who has the environment's lock, and break it if told to
+///
+/// The lock of a process that died is free at once; this is for one that hangs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Break the lock; what its holder still tries to record is refused
+    #[arg(long)]
+    force: bool,
+}
+
+pub(crate) fn run(args: &Args, settings: &Settings) -> Result<Exit> {
+    let printer = &settings.printer;
+    let path = change::lock_path(settings)?;
+    let environment = &settings.environment;
+    match change::lock_if_exists(settings, "unlock")? {
+        Ok(()) => printer.note(format!("environment `{environment}` isn't locked")),
+        Err(LockError::Held { holder }) if args.force => {
+            break_lock(&path)?;
+            let who = holder.as_ref().map(change::holder_text);
+            let who = who.unwrap_or_else(|| "an operation that didn't say who it is".into());
+            printer.note(format!("broke the lock of {who}"));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,57 @@
+//! An app and what was read from its files → the resources it wants. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::manifest::App;
+use crate::resource::{NamedImage, Resource, ResourceId, Secret, Source, Volume};
+
+/// Resources by id.
+pub type ResourceSet = BTreeMap<ResourceId, Resource>;
+
+/// What an app's files say about its functions; by function name.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// The code of functions that have code of their own.
+    pub sources: BTreeMap<String, Source>,
+    /// The JSON Schemas of functions' arguments.
+    pub schemas: BTreeMap<String, Value>,
+}
+
+/// The resources that `app` wants.
+pub fn desired(app: &App, inputs: Inputs) -> ResourceSet {
+    let mut set = ResourceSet::new();
+    let mut add = |resource: Resource| {
+        set.insert(resource.id(), resource);
+    };
+    for (name, recipe) in &app.images {
+        let image = NamedImage { name: name.clone(), recipe: recipe.clone() };
+        add(Resource::Image(Box::new(image)));
+    }
+    for name in &app.volumes {
+        add(Resource::Volume(Volume { name: name.clone() }));
+    }
+    for (name, secret) in &app.secrets {
+        add(Resource::Secret(secret_of(name, &secret.keys)));
+    }
+    let Inputs { mut sources, mut schemas } = inputs;
+    for (name, function) in &app.functions {
+        let mut spec = function.spec.clone();
+        let source = sources.remove(name);
+        spec.source = source.as_ref().map(|source| source.hash.to_string());
+        spec.schema = schemas.remove(name);
+        if let Some(source) = source {
+            add(Resource::Source(source));
+        }
+        add(Resource::Function(Box::new(spec)));
+    }
+    set
+}
+
+fn secret_of(name: &str, keys: &[String]) -> Secret {
+    let mut keys = keys.to_vec();
+    keys.sort();
+    keys.dedup();
+    Secret { name: name.into(), keys }
+}

@@ -1,0 +1,133 @@
+//! The JSON Schemas of functions' arguments: from a file, a built-in handler or the user's binary.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::Value;
+use vdeploy_runtime::function::Entry;
+use vdeploy_runtime::handler::{Description, Registry};
+use vdeploy_runtime::handlers;
+use vdeploy_runtime::suggestion::did_you_mean;
+
+use super::FileProblem;
+use crate::manifest::Function;
+
+/// Schemas that were read, each once.
+pub(super) struct Schemas {
+    builtin: Registry,
+    known: BTreeMap<Origin, Value>,
+    binaries: BTreeMap<String, Vec<Description>>,
+}
+
+/// Where a schema comes from.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    File(String),
+    Builtin(String),
+    Binary(String, String),
+}
+
+impl Default for Schemas {
+    fn default() -> Self {
+        let (known, binaries) = (BTreeMap::new(), BTreeMap::new());
+        Schemas { builtin: handlers::builtin(), known, binaries }
+    }
+}
+
+impl Schemas {
+    /// The schema of a function's arguments; none when anything goes.
+    pub(super) fn of(
+        &mut self,
+        function: &Function,
+        folder: &Path,
+    ) -> Result<Option<Value>, FileProblem> {
+        let origin = match (&function.args, &function.spec.entry) {
+            (Some(path), _) => Origin::File(path.clone()),
+            (None, Entry::Builtin { handler }) => Origin::Builtin(handler.clone()),
+            (None, Entry::Binary { binary, handler }) => {
+                Origin::Binary(binary.clone(), handler.clone())
+            }
+            (None, Entry::Command { .. }) => return Ok(None),
+        };
+        if let Some(schema) = self.known.get(&origin) {
+            return Ok(Some(schema.clone()));
+        }
+        let schema = match &origin {
+            Origin::File(path) => read_schema(folder, path)?,
+            Origin::Builtin(handler) => self.builtin(handler)?,
+            Origin::Binary(binary, handler) => self.of_binary(folder, binary, handler)?,
+        };
+        self.known.insert(origin, schema.clone());
+        Ok(Some(schema))
+    }
+
+    fn builtin(&self, handler: &str) -> Result<Value, FileProblem> {
+        match self.builtin.describe(handler) {
+            Some(description) => Ok(description.args),
+            None => Err(FileProblem::NoHandler {
+                handler: handler.into(),
+                suggestion: did_you_mean(handler, self.builtin.names()),
+            }),
+        }
+    }
+
+    fn of_binary(
+        &mut self,
+        folder: &Path,
+        binary: &str,
+        handler: &str,
+    ) -> Result<Value, FileProblem> {
+        if !self.binaries.contains_key(binary) {
+            self.binaries.insert(binary.into(), describe(folder, binary)?);
+        }
+        let described = &self.binaries[binary];
+        match described.iter().find(|description| description.name == handler) {
+            Some(description) => Ok(description.args.clone()),
+            None => Err(FileProblem::NotInBinary {
+                binary: binary.into(),
+                handler: handler.into(),
+                known: described.iter().map(|d| format!("`{}`", d.name)).collect(),
+            }),
+        }
+    }
+}
+
+fn read_schema(folder: &Path, path: &str) -> Result<Value, FileProblem> {
+    let text = match std::fs::read_to_string(folder.join(path)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(FileProblem::Missing(path.into()));
+        }
+        Err(source) => return Err(FileProblem::Io { path: path.into(), source }),
+    };
+    let schema = serde_json::from_str(&text)
+        .map_err(|source| FileProblem::NotJson { path: path.into(), source })?;
+    match jsonschema::validator_for(&schema) {
+        Ok(_) => Ok(schema),
+        Err(error) => Err(FileProblem::NotSchema { path: path.into(), why: error.to_string() }),
+    }
+}
+
+/// Asks a binary for its handlers.
+fn describe(folder: &Path, binary: &str) -> Result<Vec<Description>, FileProblem> {
+    let path = folder.join(binary);
+    if !path.exists() {
+        return Err(FileProblem::Missing(binary.into()));
+    }
+    let failed = |why: String| FileProblem::NoDescription { binary: binary.into(), why };
+    let output = ask(&path).map_err(|error| failed(format!("doesn't start: {error}")))?;
+    if !output.status.success() {
+        return Err(failed(format!("ended with {}", output.status)));
+    }
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| failed(format!("didn't print its handlers: {error}")))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one question that is put to a user's binary at deploy; it isn't a worker"
+)]
+fn ask(path: &Path) -> std::io::Result<Output> {
+    std::process::Command::new(path).arg("--describe").stdin(std::process::Stdio::null()).output()
+}

@@ -1,0 +1,106 @@
+//! Where state is kept: locked, and appended to step by step.
+//!
+//! One contract, checked by one suite against every store.
+
+#[cfg(test)]
+mod contract;
+mod lock;
+mod memory;
+mod sqlite;
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+pub use lock::{Holder, Lock, LockError, break_lock, read_holder};
+pub use memory::MemoryStore;
+pub use sqlite::SqliteStore;
+
+use crate::resource::{Resource, ResourceId};
+use crate::state::{Basis, Change, State};
+
+/// The state of all apps of one environment.
+///
+/// - `append` is all or nothing, and refused when the state isn't at the given basis any more.
+/// - What `append` returned is there after a crash of the process or the machine.
+/// - An app that was never appended to has the default state.
+pub trait StateStore {
+    /// What is remembered of an app.
+    fn load(&mut self, app: &str) -> impl Future<Output = Result<State, StoreError>>;
+
+    /// Records steps, and says where the state is then.
+    fn append(
+        &mut self,
+        app: &str,
+        basis: &Basis,
+        changes: &[Change],
+    ) -> impl Future<Output = Result<Basis, StoreError>>;
+
+    /// The resources of a version of an app; none when it isn't kept.
+    fn version(
+        &mut self,
+        app: &str,
+        number: u64,
+    ) -> impl Future<Output = Result<Option<Vec<Resource>>, StoreError>>;
+
+    /// The apps there are records of, by name.
+    fn apps(&mut self) -> impl Future<Output = Result<Vec<AppSummary>, StoreError>>;
+
+    /// The apps that use a resource of the environment.
+    fn users(&mut self, id: &ResourceId) -> impl Future<Output = Result<Vec<String>, StoreError>>;
+}
+
+/// An app in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AppSummary {
+    /// Its name.
+    pub app: String,
+    /// The number of its last version.
+    pub version: u64,
+    /// When that was deployed.
+    pub deployed_at: Option<jiff::Timestamp>,
+    /// How many functions it has.
+    pub functions: usize,
+    /// How many resources it has, functions included.
+    pub resources: usize,
+}
+
+/// Why state can't be read or recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else recorded steps in between.
+    #[error("the state of app `{0}` was changed by another operation meanwhile")]
+    Moved(String),
+    /// The file was written by a later version of this program.
+    #[error("the state in `{}` was written by a later version of vdeploy", .0.display())]
+    Later(PathBuf),
+    /// What is recorded makes no sense.
+    #[error("the state of app `{app}` is damaged")]
+    Damaged {
+        /// The app.
+        app: String,
+        /// What is wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The database said no.
+    #[error("can't access the state in `{}`", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The disk said no.
+    #[error("can't create the state in `{}`", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
