@@ -53,11 +53,10 @@ impl TransferBar {
     }
 
     fn begin(&self, message: &'static str, bytes: u64) {
-        self.bar.set_style(style(COPYING, self.unicode));
-        self.bar.set_message(message);
+        self.bar.reset();
         self.bar.set_length(bytes);
-        self.bar.set_position(0);
-        self.bar.reset_eta();
+        self.bar.set_message(message);
+        self.bar.set_style(style(COPYING, self.unicode));
     }
 
     /// Takes the bar away.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::path::VolumePath;
+
 /// A parsed file name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileRef {
@@ -45,7 +47,7 @@ impl FileRef {
         match text.split_once("://") {
             None => Ok(FileRef::Path(PathBuf::from(text))),
             Some(("vol", rest)) => match rest.split_once('/') {
-                Some((volume, path)) if !volume.is_empty() && !path.is_empty() => {
+                Some((volume, path)) if !volume.is_empty() && names_something(path) => {
                     Ok(FileRef::Volume { volume: volume.into(), path: path.into() })
                 }
                 _ => Err(ReferenceError::IncompleteVolume),
@@ -56,6 +58,12 @@ impl FileRef {
             Some(_) => Ok(FileRef::Path(PathBuf::from(text))),
         }
     }
+}
+
+/// Whether a path in a volume is more than the volume itself. What is wrong with one that isn't a
+/// path at all is told where it is looked up.
+fn names_something(path: &str) -> bool {
+    VolumePath::parse(path).map_or(true, |path| !path.is_root())
 }
 
 impl fmt::Display for FileRef {
@@ -111,3 +119,32 @@ macro_rules! file_argument {
 
 file_argument!(InputFile, "InputFile", "input-file");
 file_argument!(OutputFile, "OutputFile", "output-file");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_path_unless_it_has_a_scheme() {
+        for path in ["clip.mp4", "./a b.mp4", "/tmp/x", "a:b", "-", "dir/a://b"] {
+            assert_eq!(FileRef::parse(path), Ok(FileRef::Path(path.into())), "{path}");
+        }
+        let volume = |volume: &str, path: &str| {
+            Ok(FileRef::Volume { volume: volume.into(), path: path.into() })
+        };
+        assert_eq!(FileRef::parse("vol://footage/raw/a.mp4"), volume("footage", "raw/a.mp4"));
+        assert_eq!(FileRef::parse("vol://footage/a://b"), volume("footage", "a://b"));
+    }
+
+    #[test]
+    fn what_names_no_file_says_why() {
+        assert_eq!(FileRef::parse(""), Err(ReferenceError::Empty));
+        for text in ["vol://", "vol://footage", "vol://footage/", "vol://footage/.", "vol:///a"] {
+            assert_eq!(FileRef::parse(text), Err(ReferenceError::IncompleteVolume), "{text}");
+        }
+        for scheme in ["s3", "https", "bucket", "vl"] {
+            let error = FileRef::parse(&format!("{scheme}://a/b")).unwrap_err();
+            assert_eq!(error, ReferenceError::Scheme(scheme.into()));
+        }
+    }
+}

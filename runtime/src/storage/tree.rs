@@ -180,6 +180,9 @@ impl Tree {
                 // Something was renamed while the kernel looked.
                 Err(Errno::AGAIN) => {}
                 Err(Errno::NOSYS) => return self.open_without_links(path, flags),
+                Err(Errno::XDEV) => {
+                    return Err(io::Error::new(io::ErrorKind::CrossesDevices, LEADS_OUT));
+                }
                 result => return Ok(result?),
             }
         }
@@ -223,6 +226,9 @@ impl Stat {
         }
     }
 }
+
+#[cfg(target_os = "linux")]
+const LEADS_OUT: &str = "a link on the way leads out of the volume or folder";
 
 /// What an open file is.
 pub(super) fn stat_of(file: impl AsFd) -> io::Result<Stat> {

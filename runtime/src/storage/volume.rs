@@ -95,3 +95,118 @@ fn follow(path: &Path) -> Result<Option<PathBuf>, VolumePathError> {
         (_, Err(error)) => Err(lookup(&error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A volume full of links, beside a folder that nobody may reach.
+    fn riddled() -> (tempfile::TempDir, Volume) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("volume");
+        let outside = dir.path().join("outside");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::create_dir_all(outside.join("b")).unwrap();
+        for secret in [dir.path().join("f"), outside.join("f"), outside.join("b/f")] {
+            fs::write(secret, "secret").unwrap();
+        }
+        for file in ["f", "a/f", "a/b/f"] {
+            fs::write(root.join(file), "mine").unwrap();
+        }
+        let links = [
+            ("../outside", "up"),
+            ("..", "a/top"),
+            ("../..", "a/out"),
+            ("../../..", "a/b/out"),
+            ("a", "in"),
+            ("../a/./b", "a/in"),
+            ("a/../../outside", "wave"),
+            ("loop", "loop"),
+            ("nothing", "dangling"),
+            ("../outside/new", "new"),
+            ("/", "slash"),
+            ("/proc/self/root", "magic"),
+        ];
+        for (target, link) in links {
+            symlink(target, root.join(link)).unwrap();
+        }
+        symlink(&outside, root.join("absolute")).unwrap();
+        symlink(outside.join("f"), root.join("a/secret")).unwrap();
+        (dir, Volume::new("riddled", root))
+    }
+
+    fn any_path() -> impl Strategy<Value = String> {
+        let names = [
+            "a", "b", "f", "up", "top", "out", "in", "wave", "loop", "dangling", "new", "slash",
+            "magic", "absolute", "secret", "outside", "tmp", "..", ".", "", "etc", "volume",
+        ];
+        prop::collection::vec(prop::sample::select(names.to_vec()), 0..6)
+            .prop_map(|parts| parts.join("/"))
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_leads_out_of_a_volume(path in any_path()) {
+            let (_dir, volume) = riddled();
+            let root = volume.root().canonicalize().unwrap();
+            if let Ok(resolved) = volume.resolve(&path) {
+                prop_assert!(resolved.starts_with(&root), "{path} -> {}", resolved.display());
+                let parts = resolved.strip_prefix(&root).unwrap().components();
+                let mut prefix = root.clone();
+                for part in parts {
+                    prefix.push(part);
+                    prop_assert!(!prefix.is_symlink(), "{} is a link", prefix.display());
+                    prop_assert!(part != std::path::Component::ParentDir);
+                }
+            }
+        }
+
+        #[test]
+        fn no_path_reads_or_makes_anything_outside(path in any_path()) {
+            let (dir, volume) = riddled();
+            let Ok(path) = VolumePath::parse(&path) else { return Ok(()) };
+            let tree = volume.tree().unwrap();
+            if let Ok(mut file) = tree.open_file(&path) {
+                let mut text = String::new();
+                if file.read_to_string(&mut text).is_ok() {
+                    prop_assert_eq!(text, "mine");
+                }
+            }
+            let made = path.join("made");
+            let _ = tree.make_folder(&made, 0o755);
+            for outside in ["made", "outside/made", "outside/b/made"] {
+                prop_assert!(!dir.path().join(outside).exists());
+            }
+            let _ = volume.remove(&path);
+            prop_assert_eq!(fs::read_to_string(dir.path().join("outside/b/f")).unwrap(), "secret");
+            prop_assert_eq!(fs::read_to_string(dir.path().join("outside/f")).unwrap(), "secret");
+            prop_assert_eq!(fs::read_to_string(dir.path().join("f")).unwrap(), "secret");
+        }
+    }
+
+    #[test]
+    fn links_that_stay_inside_are_followed_and_others_are_told_apart() {
+        let (_dir, volume) = riddled();
+        let root = volume.root().canonicalize().unwrap();
+        let inside = |path: &str| {
+            volume.resolve(path).map(|path| path.strip_prefix(&root).unwrap().to_owned())
+        };
+        assert_eq!(inside("in/f"), Ok("a/f".into()));
+        assert_eq!(inside("/a/in/new/file"), Ok("a/b/new/file".into()));
+        assert_eq!(inside(""), Ok("".into()));
+        assert_eq!(inside("up/f"), Err(VolumePathError::Outside));
+        assert_eq!(inside("a/../f"), Err(VolumePathError::Outside));
+        assert_eq!(inside("dangling"), Err(VolumePathError::Dangling));
+        assert_eq!(inside("new"), Err(VolumePathError::Dangling));
+        assert_eq!(inside(".vdeploy-staging/x"), Err(VolumePathError::Reserved));
+        assert_eq!(inside("a\0b"), Err(VolumePathError::Nul));
+        assert!(matches!(inside("f/g"), Err(VolumePathError::Lookup(_))));
+        assert!(matches!(inside("loop"), Err(VolumePathError::Lookup(_))));
+    }
+}
