@@ -167,6 +167,8 @@ impl From<ClientError> for CliError {
             ClientError::Args(failure) => CliError { exit: Exit::Usage, ..failure.into() },
             ClientError::Catalog(error) => error.into(),
             ClientError::Dispatch(error) => error.into(),
+            ClientError::DifferentMap { .. } => CliError::chain(&error)
+                .hint("leave `--map-id` away to start a new map, or pass the same inputs"),
             ClientError::NoSuchCall(_) => {
                 CliError::chain(&error).hint("list the calls there are: `vdeploy calls ls`")
             }

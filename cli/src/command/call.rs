@@ -91,16 +91,14 @@ pub(crate) async fn follow(client: &Client, call: &CallId, settings: &Settings) 
     let mut asked = false;
     loop {
         tokio::select! {
-            event = events.recv() => match event {
-                Some(event) => {
-                    view.show(&event.what);
-                    if let What::Ended { outcome } = event.what {
-                        view.finish();
-                        return Ok(if asked { Outcome::Cancelled } else { outcome });
-                    }
+            what = events.next() => {
+                let what = what?;
+                view.show(&what);
+                if let What::Ended { outcome } = what {
+                    view.finish();
+                    return Ok(outcome);
                 }
-                None => return Err(CliError::failed("the queue's executor ended without a word")),
-            },
+            }
             interrupt = tokio::signal::ctrl_c() => {
                 interrupt?;
                 if asked {

@@ -6,6 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::{CallId, Failure, Outcome, Progress};
 
+/// What a watcher is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// Something happened to a call.
+    Call(CallEvent),
+    /// From here on nothing is missed. What happened before may have been: look at the queue.
+    Attached,
+}
+
 /// Something that happened to a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallEvent {

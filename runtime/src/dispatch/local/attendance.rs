@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -15,8 +15,7 @@ use super::executor::{Executor, Interest, Mode, Signal, Subscription};
 use super::setup::Setup;
 use super::socket::{self, Connection, Line};
 use super::writer::Writer;
-use crate::dispatch::{CallEvent, What};
-use crate::wire::CallId;
+use crate::dispatch::Told;
 
 /// A running part in the queue's work. Dropped without [`Attendance::leave`], it gives what it
 /// runs back to the queue.
@@ -24,7 +23,8 @@ use crate::wire::CallId;
 pub struct Attendance {
     control: mpsc::UnboundedSender<Control>,
     mode: watch::Sender<Mode>,
-    task: JoinHandle<Result<(), DispatchError>>,
+    task: JoinHandle<()>,
+    failure: Arc<Mutex<Option<DispatchError>>>,
 }
 
 #[derive(Debug)]
@@ -40,11 +40,19 @@ impl Attendance {
         let (mode, mode_seen) = watch::channel(mode);
         let attendant =
             Attendant { setup, writer, commands, mode: mode_seen, watching: Vec::new() };
-        Attendance { control, mode, task: tokio::spawn(attendant.run()) }
+        let failure = Arc::new(Mutex::new(None));
+        let failed = Arc::clone(&failure);
+        let task = tokio::spawn(async move {
+            if let Err(error) = attendant.run().await {
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+        });
+        Attendance { control, mode, task, failure }
     }
 
-    /// Events from now on, whoever runs the calls. An end is told at least once.
-    pub fn watch(&self, interest: Interest) -> mpsc::UnboundedReceiver<CallEvent> {
+    /// Events from [`Told::Attached`] on, whoever runs the calls. That comes again whenever another
+    /// process has taken over.
+    pub fn watch(&self, interest: Interest) -> mpsc::UnboundedReceiver<Told> {
         let (events, receiver) = mpsc::unbounded_channel();
         // The task ends only when told to.
         let _ = self.control.send(Control::Watch(Subscription { interest, events }));
@@ -58,15 +66,21 @@ impl Attendance {
 
     /// Ends the part: calls of other commands that this one runs are finished first, but no new
     /// ones are taken.
-    pub async fn leave(self) -> Result<(), DispatchError> {
+    pub async fn leave(mut self) -> Result<(), DispatchError> {
         // The task may have ended with an error, which comes next.
         let _ = self.mode.send(Mode::Drain);
-        self.task.await.map_err(|_| DispatchError::Ended)?
+        self.ended().await
     }
 
     /// Waits until the part ends by itself, as [`Mode::UntilIdle`] does.
     pub async fn ended(&mut self) -> Result<(), DispatchError> {
-        (&mut self.task).await.map_err(|_| DispatchError::Ended)?
+        (&mut self.task).await.map_err(|_| DispatchError::Ended)?;
+        self.failure().map_or(Ok(()), Err)
+    }
+
+    /// Why the part ended by itself, if it did.
+    pub fn failure(&self) -> Option<DispatchError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The way to end it from elsewhere.
@@ -129,8 +143,7 @@ impl Attendant {
     async fn execute(mut self, lock: File) -> Result<(), DispatchError> {
         let (signals, incoming) = mpsc::unbounded_channel();
         for subscription in self.watching.drain(..) {
-            let _ = signals.send(Signal::Subscribe(subscription.clone()));
-            tell_known_end(&self.writer, &subscription).await;
+            let _ = signals.send(Signal::Subscribe(subscription));
         }
         let path = socket::path(&self.setup.home);
         let server = socket::listen(&path, signals.clone())
@@ -145,8 +158,7 @@ impl Attendant {
                     match command {
                         Control::Wake => drop(signals.send(Signal::Wake)),
                         Control::Watch(subscription) => {
-                            let _ = signals.send(Signal::Subscribe(subscription.clone()));
-                            tell_known_end(&self.writer, &subscription).await;
+                            drop(signals.send(Signal::Subscribe(subscription)));
                         }
                     }
                 }
@@ -165,8 +177,8 @@ impl Attendant {
         }
         loop {
             tokio::select! {
-                event = connection.next() => match event {
-                    Some(event) => self.forward(&event),
+                told = connection.next() => match told {
+                    Some(told) => self.forward(&told),
                     None => return,
                 },
                 command = self.commands.recv() => {
@@ -174,7 +186,6 @@ impl Attendant {
                         Some(Control::Wake) => connection.say(&Line::Wake).await,
                         Some(Control::Watch(subscription)) => {
                             let said = connection.say(&Line::watch(&subscription.interest)).await;
-                            tell_known_end(&self.writer, &subscription).await;
                             self.watching.push(subscription);
                             said
                         }
@@ -196,31 +207,19 @@ impl Attendant {
         for subscription in &self.watching {
             connection.say(&Line::watch(&subscription.interest)).await?;
         }
-        connection.say(&Line::Wake).await?;
-        for subscription in &self.watching {
-            tell_known_end(&self.writer, subscription).await;
-        }
-        Ok(())
+        connection.say(&Line::Wake).await
     }
 
-    fn forward(&mut self, event: &CallEvent) {
+    fn forward(&mut self, told: &Told) {
         for subscription in &self.watching {
-            if subscription.interest.covers(event) {
-                let _ = subscription.events.send(event.clone());
+            let wanted = match told {
+                Told::Call(event) => subscription.interest.covers(event),
+                Told::Attached => true,
+            };
+            if wanted {
+                // Whoever watched may be gone.
+                let _ = subscription.events.send(told.clone());
             }
         }
-    }
-}
-
-/// Tells a new watcher of a call that has ended already: nothing else will be heard of it.
-async fn tell_known_end(writer: &Writer, subscription: &Subscription) {
-    let Interest::Call(id) = &subscription.interest else { return };
-    let wanted: CallId = id.clone();
-    let record = writer.write(move |queue| queue.call(&wanted)).await;
-    if let Ok(Some(record)) = record
-        && let Some(outcome) = record.outcome
-    {
-        let event = CallEvent { call: id.clone(), map: record.map, what: What::Ended { outcome } };
-        let _ = subscription.events.send(event);
     }
 }

@@ -17,7 +17,7 @@ use super::schedule::{AttemptEnd, Capacity, Next, after_attempt};
 use super::setup::Setup;
 use super::writer::Writer;
 use crate::clock;
-use crate::dispatch::{CallEvent, What};
+use crate::dispatch::{CallEvent, Told, What};
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
 use crate::wire::{CallId, Outcome, Progress};
@@ -91,7 +91,7 @@ pub(super) struct Subscription {
     /// Whose events.
     pub interest: Interest,
     /// Where they go.
-    pub events: mpsc::UnboundedSender<CallEvent>,
+    pub events: mpsc::UnboundedSender<Told>,
 }
 
 /// An executor; [`Executor::run`] is its task.
@@ -220,7 +220,11 @@ impl Executor {
     fn handle(&mut self, signal: Signal) {
         match signal {
             Signal::Wake => self.look(),
-            Signal::Subscribe(subscription) => self.watchers.push(subscription),
+            Signal::Subscribe(subscription) => {
+                // A watcher that is gone already is dropped with the next event.
+                let _ = subscription.events.send(Told::Attached);
+                self.watchers.push(subscription);
+            }
             Signal::Departed => self.cancel_abandoned(),
             Signal::Looked(functions, cancelling, due) => self.looked(functions, cancelling, due),
             Signal::Fetched(function, calls) => self.fetched(function, calls),
@@ -534,7 +538,7 @@ impl Executor {
     fn publish(&mut self, event: CallEvent) {
         self.watchers.retain(|watcher| {
             if watcher.interest.covers(&event) {
-                watcher.events.send(event.clone()).is_ok()
+                watcher.events.send(Told::Call(event.clone())).is_ok()
             } else {
                 !watcher.events.is_closed()
             }

@@ -21,13 +21,13 @@ use std::sync::Arc;
 pub use attendance::Attendance;
 pub use executor::{Interest, Mode};
 pub use listing::CallFilter;
-pub use queue::QueueError;
+pub use queue::{Placement, QueueError};
 pub use record::{AttemptRecord, CallRecord, CallState, NewCall};
 pub use schedule::Capacity;
 pub use setup::{Setup, machine_capacity};
 
 use crate::clock;
-use crate::wire::CallId;
+use crate::wire::{CallId, Outcome};
 use queue::Queue;
 use writer::Writer;
 
@@ -73,20 +73,39 @@ impl LocalDispatcher {
         Ok(LocalDispatcher { setup: Arc::new(setup), writer })
     }
 
-    /// Records calls, durably, in one go, and returns their ids in order. A place of a map that
-    /// is taken already keeps its call; the id that is returned for it names nothing.
-    pub async fn submit(&self, calls: Vec<NewCall>) -> Result<Vec<CallId>, DispatchError> {
+    /// Records a call, durably, and returns its id.
+    pub async fn submit(&self, call: NewCall) -> Result<CallId, DispatchError> {
         let now = clock::now();
-        let ids: Vec<CallId> =
-            calls.iter().map(|_| CallId(id::ordered_id("c", now, rand::random()))).collect();
-        let named: Vec<_> = ids.iter().cloned().zip(calls).collect();
-        self.writer
-            .write(move |queue| {
-                named.iter().try_for_each(|(id, call)| queue.insert(id, call, now).map(drop))
-            })
-            .await?;
+        let id = CallId(id::ordered_id("c", now, rand::random()));
+        let named = id.clone();
+        self.writer.write(move |queue| queue.insert(&named, &call, now)).await?;
         self.setup.failpoint.hit("accept");
-        Ok(ids)
+        Ok(id)
+    }
+
+    /// Records calls of a map, durably and in one go, where their places are free, and tells in
+    /// order what became of each.
+    pub async fn place(&self, calls: Vec<NewCall>) -> Result<Vec<Placement>, DispatchError> {
+        let now = clock::now();
+        let place = move |queue: &Queue| {
+            let id = || CallId(id::ordered_id("c", now, rand::random()));
+            calls.iter().map(|call| queue.place(&id(), call, now)).collect()
+        };
+        let placed = self.writer.write(place).await?;
+        self.setup.failpoint.hit("accept");
+        Ok(placed)
+    }
+
+    /// An id for a new map.
+    pub fn new_map_id(&self) -> String {
+        id::ordered_id("m", clock::now(), rand::random())
+    }
+
+    /// Asks for all calls of a map that have not ended to be cancelled. Wake whoever runs the
+    /// queue afterwards.
+    pub async fn cancel_map(&self, map: &str) -> Result<(), DispatchError> {
+        let map = map.to_owned();
+        Ok(self.writer.write(move |queue| queue.request_cancel_map(&map)).await?)
     }
 
     /// Takes part in running the queue.
@@ -105,6 +124,14 @@ impl LocalDispatcher {
     pub async fn call(&self, id: &CallId) -> Result<Option<CallRecord>, DispatchError> {
         let id = id.clone();
         Ok(self.writer.write(move |queue| queue.call(&id)).await?)
+    }
+
+    /// The outcomes of those of `calls` that have ended.
+    pub async fn outcomes(
+        &self,
+        calls: Vec<CallId>,
+    ) -> Result<Vec<(CallId, Outcome)>, DispatchError> {
+        Ok(self.writer.write(move |queue| queue.outcomes(&calls)).await?)
     }
 
     /// Calls that pass the filter, newest first.

@@ -137,6 +137,52 @@ impl Queue {
         Ok(inserted == 1)
     }
 
+    /// Records a call of a map at its place, or finds the call that has it already. One that ended
+    /// without a result makes room for the new one.
+    pub(super) fn place(
+        &self,
+        id: &CallId,
+        call: &NewCall,
+        now: Timestamp,
+    ) -> rusqlite::Result<Placement> {
+        if self.insert(id, call, now)? {
+            return Ok(Placement::New(id.clone()));
+        }
+        let Some((map, index)) = &call.map else { return Ok(Placement::New(id.clone())) };
+        let (seq, found, args, state, outcome) = self
+            .db
+            .prepare_cached(
+                "SELECT seq, id, args, state, outcome FROM calls WHERE map = ?1 AND map_index = ?2",
+            )?
+            .query_row(params![map, *index as i64], |row| {
+                let state: String = row.get(3)?;
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    CallId(row.get(1)?),
+                    json::<Value>(row, 2)?,
+                    state,
+                    optional_json::<Outcome>(row, 4)?,
+                ))
+            })?;
+        if args != call.args {
+            return Ok(Placement::Different(*index));
+        }
+        match (CallState::parse(&state), outcome) {
+            (Some(CallState::Succeeded), Some(outcome)) => Ok(Placement::Done(found, outcome)),
+            (Some(CallState::Queued | CallState::Running), _) => {
+                let owner = call.owner.as_ref().map(to_json);
+                self.db
+                    .execute("UPDATE calls SET owner = ?2 WHERE seq = ?1", params![seq, owner])?;
+                Ok(Placement::Open(found))
+            }
+            _ => {
+                self.db.execute("UPDATE calls SET map = NULL WHERE seq = ?1", [seq])?;
+                self.insert(id, call, now)?;
+                Ok(Placement::New(id.clone()))
+            }
+        }
+    }
+
     fn function_row(&self, call: &NewCall) -> rusqlite::Result<i64> {
         let spec = to_json(&call.function);
         let key = params![
@@ -349,6 +395,16 @@ impl Queue {
         Ok(changed == 1)
     }
 
+    /// Asks for the calls of a map to be cancelled.
+    pub(super) fn request_cancel_map(&self, map: &str) -> rusqlite::Result<()> {
+        self.db.execute(
+            "UPDATE calls SET cancel_requested = 1
+             WHERE map = ?1 AND state IN ('queued', 'running')",
+            [map],
+        )?;
+        Ok(())
+    }
+
     /// Asks for the call of that row to be cancelled.
     pub(super) fn request_cancel_row(&self, seq: i64) -> rusqlite::Result<()> {
         self.db
@@ -376,6 +432,20 @@ impl Queue {
             )?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, CallId(row.get(2)?))))?
             .collect()
+    }
+
+    /// The outcomes of those of `calls` that have ended.
+    pub(super) fn outcomes(&self, calls: &[CallId]) -> rusqlite::Result<Vec<(CallId, Outcome)>> {
+        let mut select = self
+            .db
+            .prepare_cached("SELECT outcome FROM calls WHERE id = ?1 AND outcome IS NOT NULL")?;
+        let mut found = Vec::new();
+        for call in calls {
+            if let Some(outcome) = select.query_row([&call.0], |row| json(row, 0)).optional()? {
+                found.push((call.clone(), outcome));
+            }
+        }
+        Ok(found)
     }
 
     /// Remembers a worker process, so that a later executor can end it.
@@ -422,6 +492,19 @@ impl Queue {
             })?
             .collect()
     }
+}
+
+/// What became of a call that was put in its place in a map.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Placement {
+    /// It was recorded.
+    New(CallId),
+    /// An earlier run's call has the place and hasn't ended.
+    Open(CallId),
+    /// An earlier run's call has the place and succeeded.
+    Done(CallId, Outcome),
+    /// An earlier run's call has the place with other arguments.
+    Different(u64),
 }
 
 /// A call without an outcome, as a new executor finds it.

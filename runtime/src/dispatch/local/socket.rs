@@ -15,7 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 use super::executor::{Interest, Signal, Subscription};
-use crate::dispatch::CallEvent;
+use crate::dispatch::Told;
 use crate::home::Home;
 use crate::process::ProcessId;
 use crate::wire::CallId;
@@ -138,7 +138,7 @@ async fn wait_for_end(process: ProcessId) {
     }
 }
 
-async fn send_events(mut writer: OwnedWriteHalf, mut events: mpsc::UnboundedReceiver<CallEvent>) {
+async fn send_events(mut writer: OwnedWriteHalf, mut events: mpsc::UnboundedReceiver<Told>) {
     while let Some(event) = events.recv().await {
         let mut line = serde_json::to_vec(&event).expect("events serialise");
         line.push(b'\n');
@@ -170,7 +170,7 @@ impl Connection {
     }
 
     /// The next event; none when the executor is gone. Safe to cancel.
-    pub(super) async fn next(&mut self) -> Option<CallEvent> {
+    pub(super) async fn next(&mut self) -> Option<Told> {
         let line = self.lines.next_line().await.ok()??;
         serde_json::from_str(&line).ok()
     }

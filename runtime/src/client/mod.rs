@@ -1,17 +1,21 @@
 //! Finding deployed functions by name and calling them: what the command line, programs and
 //! handlers use.
 
+mod map;
+
 use std::sync::OnceLock;
 
 use serde_json::Value;
 use tokio::sync::mpsc;
+
+pub use map::{Map, MapEvent, MapItem, MapOptions};
 
 use crate::args::ArgsSchema;
 use crate::catalog::{Catalog, CatalogError, Published};
 use crate::dispatch::local::{
     Attendance, CallRecord, DispatchError, Interest, LocalDispatcher, Mode, NewCall, Setup,
 };
-use crate::dispatch::{CallEvent, What};
+use crate::dispatch::{Told, What};
 use crate::process::ProcessId;
 use crate::wire::{CallId, Failure, Outcome};
 
@@ -27,6 +31,14 @@ pub enum ClientError {
     /// The queue or its executor failed.
     #[error(transparent)]
     Dispatch(#[from] DispatchError),
+    /// An earlier run of the map had another input at this place, from 0.
+    #[error("map `{map}` was run before with another input {place}")]
+    DifferentMap {
+        /// The map's id.
+        map: String,
+        /// Which input, from 0.
+        place: u64,
+    },
     /// No call has that id.
     #[error("no call has the id `{0}`")]
     NoSuchCall(CallId),
@@ -79,7 +91,31 @@ impl Client {
         if let Some(schema) = &function.function.schema {
             ArgsSchema::compile(schema)?.check(&args)?;
         }
-        let call = NewCall {
+        let call = self.new_call(function, args, options, None);
+        let id = self.dispatcher.submit(call).await?;
+        self.wake();
+        Ok(id)
+    }
+
+    /// Calls `function` for each of `inputs`, which were checked before. Results come while later
+    /// inputs are still being read.
+    pub fn map<I: Iterator<Item = Value>>(
+        &self,
+        function: Published,
+        inputs: I,
+        options: MapOptions,
+    ) -> Map<'_, I> {
+        Map::new(self, function, inputs, options)
+    }
+
+    fn new_call(
+        &self,
+        function: &Published,
+        args: Value,
+        options: &CallOptions,
+        map: Option<(String, u64)>,
+    ) -> NewCall {
+        NewCall {
             environment: self.environment.clone(),
             version: function.version,
             function: function.function.clone(),
@@ -87,27 +123,24 @@ impl Client {
             overwrite: options.overwrite,
             priority: options.priority,
             owner: (!options.detached).then(ProcessId::current),
-            map: None,
-        };
-        let ids = self.dispatcher.submit(vec![call]).await?;
-        self.wake();
-        Ok(ids.into_iter().next().expect("one call was submitted, one id came back"))
+            map,
+        }
     }
 
-    /// What happens to a call from now on. Its end is told at least once, also when it is over.
-    pub fn events(&self, call: &CallId) -> mpsc::UnboundedReceiver<CallEvent> {
-        self.attendance().watch(Interest::Call(call.clone()))
+    /// What happens to a call from now on, up to its end, also when that is over.
+    pub fn events(&self, call: &CallId) -> CallEvents<'_> {
+        let told = self.attendance().watch(Interest::Call(call.clone()));
+        CallEvents { client: self, call: call.clone(), told }
     }
 
     /// Waits for a call's outcome.
     pub async fn wait(&self, call: &CallId) -> Result<Outcome, ClientError> {
         let mut events = self.events(call);
-        while let Some(event) = events.recv().await {
-            if let What::Ended { outcome } = event.what {
+        loop {
+            if let What::Ended { outcome } = events.next().await? {
                 return Ok(outcome);
             }
         }
-        Err(DispatchError::Ended.into())
     }
 
     /// Asks for a call to be cancelled; `false` when it had ended.
@@ -140,9 +173,40 @@ impl Client {
         self.attendance.get_or_init(|| self.dispatcher.attend(Mode::Run))
     }
 
+    /// Why the part in running the queue has ended when nobody asked for it.
+    fn why_ended(&self) -> ClientError {
+        let failure = self.attendance.get().and_then(Attendance::failure);
+        failure.unwrap_or(DispatchError::Ended).into()
+    }
+
     fn wake(&self) {
         if let Some(attendance) = self.attendance.get() {
             attendance.wake();
+        }
+    }
+}
+
+/// What happens to one call.
+#[derive(Debug)]
+pub struct CallEvents<'c> {
+    client: &'c Client,
+    call: CallId,
+    told: mpsc::UnboundedReceiver<Told>,
+}
+
+impl CallEvents<'_> {
+    /// What happens next; the last is [`What::Ended`], which may come twice. Safe to cancel.
+    pub async fn next(&mut self) -> Result<What, ClientError> {
+        loop {
+            match self.told.recv().await {
+                Some(Told::Call(event)) => return Ok(event.what),
+                Some(Told::Attached) => {
+                    if let Some(outcome) = self.client.record(&self.call).await?.outcome {
+                        return Ok(What::Ended { outcome });
+                    }
+                }
+                None => return Err(self.client.why_ended()),
+            }
         }
     }
 }

@@ -1,0 +1,212 @@
+//! Many calls of one function: inputs are taken as there is room for them and results given as they
+//! come, so that a map of any size fits in memory. What was done stays done: the same map run again
+//! does only what is missing.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::{CallOptions, Client, ClientError};
+use crate::catalog::Published;
+use crate::dispatch::local::{Interest, Placement};
+use crate::dispatch::{CallEvent, Told, What};
+use crate::wire::{CallId, Outcome};
+
+/// Calls recorded and not ended: enough to keep any machine busy.
+const OPEN: usize = 1024;
+/// Calls recorded in one transaction.
+const CHUNK: usize = 256;
+
+/// How a map is made.
+#[derive(Clone, Debug, Default)]
+pub struct MapOptions {
+    /// Of an earlier run, to do what it did not; none for a new map.
+    pub id: Option<String>,
+    /// Results come in the order of inputs.
+    pub ordered: bool,
+    /// How each call is made.
+    pub call: CallOptions,
+}
+
+/// What a map tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MapEvent {
+    /// Something happened to a call that has not ended.
+    Call(u64, CallEvent),
+    /// A call has ended.
+    Item(MapItem),
+}
+
+/// A call that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MapItem {
+    /// The place of its input, from 0.
+    pub index: u64,
+    /// The call.
+    pub call: CallId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// It ended in an earlier run of the map.
+    pub earlier: bool,
+}
+
+/// A running map. Dropped, its calls go on as long as the client does.
+#[derive(Debug)]
+pub struct Map<'c, I> {
+    client: &'c Client,
+    id: String,
+    function: Published,
+    inputs: I,
+    options: MapOptions,
+    next_index: u64,
+    exhausted: bool,
+    open: HashMap<CallId, u64>,
+    events: mpsc::UnboundedReceiver<Told>,
+    ended: VecDeque<MapItem>,
+    /// Ended out of turn, where results are ordered.
+    held: BTreeMap<u64, MapItem>,
+    next_result: u64,
+}
+
+impl<'c, I: Iterator<Item = Value>> Map<'c, I> {
+    pub(super) fn new(
+        client: &'c Client,
+        function: Published,
+        inputs: I,
+        options: MapOptions,
+    ) -> Self {
+        let id = options.id.clone().unwrap_or_else(|| client.dispatcher.new_map_id());
+        let events = client.attendance().watch(Interest::Map(id.clone()));
+        Map {
+            client,
+            id,
+            function,
+            inputs,
+            options,
+            next_index: 0,
+            exhausted: false,
+            open: HashMap::new(),
+            events,
+            ended: VecDeque::new(),
+            held: BTreeMap::new(),
+            next_result: 0,
+        }
+    }
+
+    /// Its id, by which it can be run again.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How many inputs were taken so far.
+    pub fn taken(&self) -> u64 {
+        self.next_index
+    }
+
+    /// Takes no more inputs and asks for the calls that have not ended to be cancelled; their ends
+    /// still come.
+    pub async fn cancel(&mut self) -> Result<(), ClientError> {
+        self.exhausted = true;
+        self.client.dispatcher.cancel_map(&self.id).await?;
+        self.client.wake();
+        Ok(())
+    }
+
+    /// What happens next; none when all inputs were taken and all their calls have ended. Safe to
+    /// cancel.
+    pub async fn next(&mut self) -> Option<Result<MapEvent, ClientError>> {
+        loop {
+            if let Some(item) = self.ended.pop_front() {
+                return Some(Ok(MapEvent::Item(item)));
+            }
+            if !self.exhausted && self.open.len() + self.held.len() <= OPEN - CHUNK {
+                if let Err(error) = self.take_inputs().await {
+                    self.exhausted = true;
+                    return Some(Err(error));
+                }
+                continue;
+            }
+            if self.open.is_empty() {
+                // Nothing is left to wait for, so what was held back has no predecessor.
+                return self.held.pop_first().map(|(_, item)| Ok(MapEvent::Item(item)));
+            }
+            match self.events.recv().await {
+                Some(Told::Call(event)) => {
+                    if let Some(event) = self.take_event(event) {
+                        return Some(Ok(event));
+                    }
+                }
+                Some(Told::Attached) => {
+                    if let Err(error) = self.catch_up().await {
+                        return Some(Err(error));
+                    }
+                }
+                None => return Some(Err(self.client.why_ended())),
+            }
+        }
+    }
+
+    async fn take_inputs(&mut self) -> Result<(), ClientError> {
+        let first = self.next_index;
+        let calls: Vec<_> = (first..)
+            .zip(self.inputs.by_ref().take(CHUNK))
+            .map(|(index, args)| {
+                let place = Some((self.id.clone(), index));
+                self.client.new_call(&self.function, args, &self.options.call, place)
+            })
+            .collect();
+        self.exhausted = calls.len() < CHUNK;
+        self.next_index += calls.len() as u64;
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let placed = self.client.dispatcher.place(calls).await?;
+        for (index, placement) in (first..).zip(placed) {
+            match placement {
+                Placement::New(call) | Placement::Open(call) => drop(self.open.insert(call, index)),
+                Placement::Done(call, outcome) => {
+                    self.end(MapItem { index, call, outcome, earlier: true });
+                }
+                Placement::Different(place) => {
+                    return Err(ClientError::DifferentMap { map: self.id.clone(), place });
+                }
+            }
+        }
+        self.client.wake();
+        Ok(())
+    }
+
+    /// Takes the ends that were not told.
+    async fn catch_up(&mut self) -> Result<(), ClientError> {
+        let open = self.open.keys().cloned().collect();
+        for (call, outcome) in self.client.dispatcher.outcomes(open).await? {
+            if let Some(index) = self.open.remove(&call) {
+                self.end(MapItem { index, call, outcome, earlier: false });
+            }
+        }
+        Ok(())
+    }
+
+    fn take_event(&mut self, event: CallEvent) -> Option<MapEvent> {
+        let index = *self.open.get(&event.call)?;
+        let What::Ended { outcome } = event.what else {
+            return Some(MapEvent::Call(index, event));
+        };
+        self.open.remove(&event.call);
+        self.end(MapItem { index, call: event.call, outcome, earlier: false });
+        None
+    }
+
+    fn end(&mut self, item: MapItem) {
+        if !self.options.ordered {
+            self.ended.push_back(item);
+            return;
+        }
+        self.held.insert(item.index, item);
+        while let Some(item) = self.held.remove(&self.next_result) {
+            self.next_result += 1;
+            self.ended.push_back(item);
+        }
+    }
+}
