@@ -15,6 +15,7 @@ mod schema;
 mod secret;
 mod state;
 mod volume;
+mod map;
 
 use clap::{Parser, Subcommand};
 
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     Destroy(destroy::Args),
     App(app::Args),
     Call(call::Args),
+    Map(map::Args),
     Calls(calls::Args),
     Executor(executor::Args),
     Completions(completions::Args),
@@ -65,6 +67,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Destroy(args) => destroy::run(args, &settings).await,
         Command::App(args) => app::run(args, &settings).await,
         Command::Call(args) => call::run(args, &settings).await,
+        Command::Map(args) => map::run(args, &settings).await,
         Command::Calls(args) => calls::run(args, &settings).await,
         Command::Executor(args) => executor::run(args, &settings).await,
         Command::Completions(args) => completions::run(args, &settings),

@@ -106,7 +106,7 @@ fn new_bar(printer: Printer) -> ProgressBar {
     bar
 }
 
-fn describe(progress: &Progress) -> String {
+pub(super) fn describe(progress: &Progress) -> String {
     let mut parts = vec![phase_name(progress.phase).to_owned()];
     match (progress.frames, progress.total_frames) {
         (Some(frames), Some(total)) => parts.push(format!("{frames}/{total} frames")),

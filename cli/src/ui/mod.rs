@@ -5,6 +5,7 @@ mod human;
 mod json;
 pub mod plan;
 mod prompt;
+pub mod map;
 pub mod table;
 pub mod transfer;
 

@@ -1,0 +1,294 @@
+//! `vdeploy map`: one function, many inputs.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map as Object, Value, json};
+use vdeploy_runtime::args::ArgsSchema;
+use vdeploy_runtime::catalog::Published;
+use vdeploy_runtime::client::{CallOptions, Client, MapEvent, MapItem, MapOptions};
+use vdeploy_runtime::wire::{Failure, Outcome};
+
+use crate::error::{CliError, Exit, Result};
+use crate::settings::Settings;
+use crate::ui::map::MapView;
+
+/// Run a function for each of many inputs
+///
+/// Inputs are JSON lines, or files by --glob. Results are printed as JSON lines as they come, each
+/// with the place of its input. All inputs are checked before the first call. What was done stays
+/// done: run again with --map-id, a map does only what is missing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  vdeploy map transcode --glob 'clips/*.mov' --args quality=720p output=out/{stem}.mp4
+  vdeploy map probe --inputs clips.jsonl --ordered > results.jsonl
+  vdeploy map probe --inputs clips.jsonl --map-id m-01kabc… > results.jsonl
+
+In --args, {stem}, {name} and {index} stand for the input's file name without and with its ending,
+and for its place, where --glob is used.")]
+pub(crate) struct Args {
+    /// The function: its name, or APP/NAME where several apps have one
+    #[arg(value_name = "[APP/]FN")]
+    function: String,
+    /// A file of JSON objects, one a line; - for stdin
+    #[arg(long, value_name = "FILE", required_unless_present = "glob", conflicts_with = "glob")]
+    inputs: Option<String>,
+    /// Files to run it for
+    #[arg(long, value_name = "PATTERN")]
+    glob: Option<String>,
+    /// The argument that gets each file of --glob
+    #[arg(long, value_name = "KEY", default_value = "input")]
+    each: String,
+    /// Arguments of every call, as KEY=VALUE
+    #[arg(long = "args", value_name = "KEY=VALUE", num_args = 1..)]
+    common: Vec<String>,
+    /// Print results in the order of inputs
+    #[arg(long)]
+    ordered: bool,
+    /// Go on when a call fails, and past inputs that are wrong
+    #[arg(short, long)]
+    keep_going: bool,
+    /// Replace outputs that exist
+    #[arg(short, long)]
+    force: bool,
+    /// Go on with an earlier map: do only what is missing
+    #[arg(long, value_name = "ID")]
+    map_id: Option<String>,
+}
+
+pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
+    let client = super::call::connect(settings)?;
+    let function = client.function(&args.function, None)?;
+    let prepared = prepare(&args, &function, settings)?;
+    let options = MapOptions {
+        id: args.map_id.clone(),
+        ordered: args.ordered,
+        call: CallOptions { overwrite: args.force, ..CallOptions::default() },
+    };
+    let total = prepared.count;
+    let refused = prepared.refused;
+    let ended =
+        follow(&client, function, prepared.inputs()?, options, total, &args, settings).await;
+    client.close().await?;
+    let (failed, interrupted) = ended?;
+    match (interrupted, failed + refused) {
+        (true, _) => Ok(Exit::Interrupted),
+        (false, 0) => Ok(Exit::Ok),
+        (false, _) => Ok(Exit::FunctionFailed),
+    }
+}
+
+/// Shows and prints what happens until all calls have ended: how many failed, and whether it was
+/// Ctrl-C that ended it.
+async fn follow(
+    client: &Client,
+    function: Published,
+    inputs: impl Iterator<Item = Value>,
+    options: MapOptions,
+    total: u64,
+    args: &Args,
+    settings: &Settings,
+) -> Result<(u64, bool)> {
+    let mut map = client.map(function, inputs, options);
+    let mut view = MapView::new(settings.printer, total);
+    view.note(&format!("map {}", map.id()));
+    let (mut failed, mut stopping, mut interrupted) = (0, false, false);
+    loop {
+        tokio::select! {
+            event = map.next() => match event {
+                None => break,
+                Some(Ok(MapEvent::Call(index, event))) => view.call(index, &event),
+                Some(Ok(MapEvent::Item(item))) => {
+                    view.ended(&item);
+                    print(&item, settings)?;
+                    if matches!(item.outcome, Outcome::Failed { .. }) {
+                        failed += 1;
+                        if !args.keep_going && !stopping {
+                            stopping = true;
+                            map.cancel().await?;
+                        }
+                    }
+                }
+                Some(Err(error)) => return Err(error.into()),
+            },
+            pressed = tokio::signal::ctrl_c() => {
+                pressed?;
+                if interrupted {
+                    break;
+                }
+                (stopping, interrupted) = (true, true);
+                view.note("cancelling; press Ctrl-C again to end it at once");
+                map.cancel().await?;
+            }
+        }
+    }
+    view.finish();
+    if stopping {
+        settings.printer.note(format!("to go on: add `--map-id {}`", map.id()));
+    }
+    Ok((failed, interrupted))
+}
+
+fn print(item: &MapItem, settings: &Settings) -> Result<()> {
+    let line = match &item.outcome {
+        Outcome::Succeeded { result, .. } => json!({
+            "index": item.index, "call": item.call, "status": "succeeded", "result": result }),
+        Outcome::Failed { failure } => json!({
+            "index": item.index, "call": item.call, "status": "failed", "error": failure }),
+        Outcome::Cancelled => return Ok(()),
+    };
+    settings.printer.data(line.to_string())?;
+    Ok(())
+}
+
+/// Inputs that were checked, in a file of their own so that any number of them can be.
+struct Prepared {
+    file: File,
+    count: u64,
+    refused: u64,
+}
+
+impl Prepared {
+    fn inputs(mut self) -> Result<impl Iterator<Item = Value>> {
+        self.file.rewind()?;
+        let lines = BufReader::new(self.file).lines();
+        Ok(lines.map_while(io::Result::ok).filter_map(|line| serde_json::from_str(&line).ok()))
+    }
+}
+
+/// Checks every input before the first call; a wrong one ends it, or with `--keep-going` is said
+/// and left out.
+fn prepare(args: &Args, function: &Published, settings: &Settings) -> Result<Prepared> {
+    let anything = Value::Bool(true);
+    let schema = ArgsSchema::compile(function.function.schema.as_ref().unwrap_or(&anything))?;
+    let mut prepared = Prepared { file: tempfile::tempfile()?, count: 0, refused: 0 };
+    let mut writer = io::BufWriter::new(prepared.file.try_clone()?);
+    for input in inputs(args, &settings.folder)? {
+        let checked = input.and_then(|input| check(input, args, &schema, settings));
+        match checked {
+            Ok(values) => {
+                writeln!(writer, "{values}")?;
+                prepared.count += 1;
+            }
+            Err(error) if args.keep_going => {
+                settings.printer.error(&error);
+                prepared.refused += 1;
+            }
+            Err(error) => {
+                return Err(error.hint("nothing was started; `--keep-going` leaves it out"));
+            }
+        }
+    }
+    writer.flush()?;
+    Ok(prepared)
+}
+
+/// One input as it was given, and how to name it in an error.
+struct Input {
+    name: String,
+    values: Object<String, Value>,
+    /// What placeholders in common arguments stand for.
+    file: Option<(PathBuf, usize)>,
+}
+
+fn inputs(args: &Args, folder: &Path) -> Result<Box<dyn Iterator<Item = Result<Input>>>> {
+    if let Some(pattern) = &args.glob {
+        return glob(pattern, &args.each, folder);
+    }
+    let name = args.inputs.clone().unwrap_or_default();
+    let reader: Box<dyn BufRead> = if name == "-" {
+        Box::new(BufReader::new(io::stdin()))
+    } else {
+        let file = File::open(&name).map_err(|error| {
+            CliError::usage(format!("can't read inputs from `{name}`")).cause(error)
+        })?;
+        Box::new(BufReader::new(file))
+    };
+    let shown = if name == "-" { "stdin".to_owned() } else { name };
+    let lines = reader
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.as_ref().is_ok_and(|line| line.trim().is_empty()));
+    Ok(Box::new(lines.map(move |(number, line)| parse_line(&shown, number + 1, line))))
+}
+
+fn parse_line(file: &str, number: usize, line: io::Result<String>) -> Result<Input> {
+    let name = format!("line {number} of {file}");
+    let wrong = |cause: String| CliError::usage(format!("{name} isn't a JSON object")).cause(cause);
+    let line = line.map_err(|error| wrong(error.to_string()))?;
+    let values = serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
+    Ok(Input { name, values, file: None })
+}
+
+fn glob(
+    pattern: &str,
+    each: &str,
+    folder: &Path,
+) -> Result<Box<dyn Iterator<Item = Result<Input>>>> {
+    let wrong = |error: globset::Error| {
+        CliError::usage(format!("`{pattern}` isn't a pattern")).cause(error)
+    };
+    let absolute = folder.join(pattern);
+    let matcher = globset::GlobBuilder::new(&absolute.to_string_lossy())
+        .literal_separator(true)
+        .build()
+        .map_err(wrong)?
+        .compile_matcher();
+    let paths: Vec<PathBuf> = walkdir::WalkDir::new(fixed_part(&absolute))
+        .sort_by_file_name()
+        .into_iter()
+        .filter_map(std::result::Result::ok)
+        .filter(|entry| entry.file_type().is_file() && matcher.is_match(entry.path()))
+        .map(walkdir::DirEntry::into_path)
+        .collect();
+    if paths.is_empty() {
+        return Err(CliError::usage(format!("no file matches `{pattern}`"))
+            .hint("quote the pattern, so that the shell leaves it alone"));
+    }
+    let each = each.to_owned();
+    Ok(Box::new(paths.into_iter().enumerate().map(move |(index, path)| {
+        let name = format!("`{}`", path.display());
+        let text = path.to_str().ok_or_else(|| {
+            CliError::usage(format!("{name} can't be an argument: its name isn't UTF-8"))
+        })?;
+        let values = Object::from_iter([(each.clone(), Value::String(text.to_owned()))]);
+        Ok(Input { name, values, file: Some((path, index)) })
+    })))
+}
+
+/// The folders of a pattern before its first wildcard.
+fn fixed_part(pattern: &Path) -> PathBuf {
+    let is_fixed = |part: &std::path::Component<'_>| {
+        !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{'])
+    };
+    let fixed: PathBuf = pattern.components().take_while(is_fixed).collect();
+    if fixed == pattern { fixed.parent().map(Path::to_owned).unwrap_or(fixed) } else { fixed }
+}
+
+fn check(input: Input, args: &Args, schema: &ArgsSchema<'_>, settings: &Settings) -> Result<Value> {
+    let named = |failure: Failure| {
+        let mut error = CliError::from(failure);
+        error.exit = Exit::Usage;
+        error.message = format!("{}: {}", input.name, error.message);
+        error
+    };
+    let common = args.common.iter().map(|pair| fill(pair, input.file.as_ref()));
+    let common: Vec<String> = common.collect();
+    let mut values = schema.from_pairs(common.iter().map(String::as_str)).map_err(named)?;
+    if let Value::Object(object) = &mut values {
+        object.extend(input.values.clone());
+    }
+    schema.check(&values).map_err(named)?;
+    schema.resolve_paths(&mut values, &settings.folder);
+    Ok(values)
+}
+
+fn fill(text: &str, file: Option<&(PathBuf, usize)>) -> String {
+    let Some((path, index)) = file else { return text.to_owned() };
+    let part =
+        |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    text.replace("{stem}", &part(path.file_stem()))
+        .replace("{name}", &part(path.file_name()))
+        .replace("{index}", &index.to_string())
+}
