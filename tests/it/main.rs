@@ -11,4 +11,5 @@
 mod call;
 mod env;
 mod init;
+mod map;
 mod volume;

@@ -16,6 +16,7 @@ mod secret;
 mod state;
 mod volume;
 mod map;
+mod volume;
 
 use clap::{Parser, Subcommand};
 

@@ -6,6 +6,7 @@ mod json;
 pub mod plan;
 mod prompt;
 pub mod map;
+mod prompt;
 pub mod table;
 pub mod transfer;
 

@@ -1,0 +1,137 @@
+//! `vdeploy map`: results, order, failures, resuming and wrong inputs.
+
+use serde_json::{Value, json};
+use vdeploy_runtime::function::Entry;
+
+use crate::env::{Ran, TestEnv, sh};
+
+fn echo_env() -> TestEnv {
+    let env = TestEnv::new();
+    env.publish("echo", Entry::Builtin { handler: "echo".into() }, |_| {});
+    env
+}
+
+fn numbers(env: &TestEnv, count: usize) {
+    let lines: String = (0..count).map(|n| format!("{{\"n\": {n}}}\n")).collect();
+    env.write("inputs.jsonl", lines);
+}
+
+fn lines(ran: &Ran) -> Vec<Value> {
+    ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn map_id(ran: &Ran) -> String {
+    let line = ran.stderr.lines().find(|line| line.starts_with("map m-")).unwrap();
+    line.trim_start_matches("map ").to_owned()
+}
+
+#[test]
+fn every_input_has_one_result_in_order_when_asked() {
+    let env = echo_env();
+    numbers(&env, 700);
+    let ran = env.vdeploy("map echo --inputs inputs.jsonl --ordered").exits(0);
+    let results = lines(&ran);
+    assert_eq!(results.len(), 700);
+    for (index, line) in results.iter().enumerate() {
+        assert_eq!(line["index"], index);
+        assert_eq!(line["result"], json!({ "n": index }));
+    }
+    let recorded = env.vdeploy("calls ls -n 0 --json").exits(0).json();
+    assert_eq!(recorded.as_array().unwrap().len(), 700);
+}
+
+#[test]
+fn a_wrong_input_is_named_by_its_line_and_nothing_is_queued() {
+    let env = echo_env();
+    env.write("inputs.jsonl", "{\"n\": 1}\n\n[2]\n{\"n\": 3}\n");
+    let ran = env.vdeploy("map echo --inputs inputs.jsonl").exits(2);
+    assert!(ran.stderr.contains("line 3 of inputs.jsonl isn't a JSON object"), "{}", ran.stderr);
+    assert_eq!(env.vdeploy("calls ls --json").exits(0).json(), json!([]));
+    let rest = env.vdeploy("map echo --inputs inputs.jsonl --keep-going --ordered").exits(5);
+    let results: Vec<_> = lines(&rest).iter().map(|line| line["result"]["n"].clone()).collect();
+    assert_eq!(results, [1, 3]);
+}
+
+#[test]
+fn inputs_that_fail_the_schema_are_named_by_their_line() {
+    let env = TestEnv::new();
+    let schema = json!({ "type": "object", "properties": { "n": { "type": "integer" } } });
+    env.publish("strict", sh("cat"), |function| function.schema = Some(schema));
+    env.write("inputs.jsonl", "{\"n\": 1}\n{\"n\": \"two\"}\n");
+    let ran = env.vdeploy("map strict --inputs inputs.jsonl").exits(2);
+    assert!(ran.stderr.contains("line 2 of inputs.jsonl: argument `n` is wrong"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_failure_stops_the_map_unless_it_is_to_go_on_and_the_rest_can_be_done_later() {
+    let env = TestEnv::new();
+    let broken = env.write("broken", "");
+    let script = format!(
+        r#"read -r args; case "$args" in *'"n":3'*) [ -e {} ] && exit 9;; esac; echo "$args""#,
+        broken.display()
+    );
+    env.publish("picky", sh(&script), |_| {});
+    numbers(&env, 8);
+    let first = env.vdeploy("map picky --inputs inputs.jsonl --keep-going").exits(5);
+    assert_eq!(lines(&first).len(), 8);
+    assert!(first.stderr.contains("7 of 8 done, 1 failed"), "{}", first.stderr);
+    let failed = lines(&first).into_iter().find(|line| line["status"] == "failed").unwrap();
+    assert_eq!(failed["index"], 3);
+
+    std::fs::remove_file(broken).unwrap();
+    let again = format!("map picky --inputs inputs.jsonl --ordered --map-id {}", map_id(&first));
+    let second = env.vdeploy(&again).exits(0);
+    assert_eq!(lines(&second).len(), 8);
+    assert!(second.stderr.contains("8 of 8 done, 7 of them earlier"), "{}", second.stderr);
+    let calls = env.vdeploy("calls ls -n 0 --json").exits(0).json();
+    assert_eq!(calls.as_array().unwrap().len(), 9, "only the failed one was done again");
+}
+
+#[test]
+fn an_earlier_map_is_not_continued_with_other_inputs() {
+    let env = echo_env();
+    numbers(&env, 3);
+    let first = env.vdeploy("map echo --inputs inputs.jsonl").exits(0);
+    env.write("inputs.jsonl", "{\"n\": 0}\n{\"n\": 99}\n");
+    let id = map_id(&first);
+    let ran = env.vdeploy(&format!("map echo --inputs inputs.jsonl --map-id {id}")).exits(1);
+    assert!(ran.stderr.contains("was run before with another input 1"), "{}", ran.stderr);
+}
+
+#[test]
+fn files_are_inputs_by_pattern() {
+    let env = echo_env();
+    for name in ["b.mov", "a.mov", "c.txt", "deep/d.mov"] {
+        env.write(&format!("clips/{name}"), "");
+    }
+    let ran = env
+        .run([
+            "map",
+            "echo",
+            "--glob",
+            "clips/*.mov",
+            "--ordered",
+            "--args",
+            "output={stem}-{index}.mp4",
+        ])
+        .exits(0);
+    let results = lines(&ran);
+    let outputs: Vec<_> = results.iter().map(|line| line["result"]["output"].clone()).collect();
+    assert_eq!(outputs, ["a-0.mp4", "b-1.mp4"]);
+    let none = env.run(["map", "echo", "--glob", "clips/*.mkv"]).exits(2);
+    assert!(none.stderr.contains("no file matches"), "{}", none.stderr);
+}
+
+#[test]
+fn a_map_uses_as_many_workers_as_its_function_may_have() {
+    let env = TestEnv::new();
+    let script = format!(
+        r#"dir={0}; echo > "$dir/$$"; ls "$dir" | wc -l; rm "$dir/$$""#,
+        env.project().join("running").display()
+    );
+    std::fs::create_dir(env.project().join("running")).unwrap();
+    env.publish("alone", sh(&script), |function| function.scaling.max_containers = Some(1));
+    numbers(&env, 12);
+    let ran = env.vdeploy("map alone --inputs inputs.jsonl").exits(0);
+    assert!(lines(&ran).iter().all(|line| line["result"] == 1), "{}", ran.stdout);
+}
