@@ -10,12 +10,11 @@ mod destroy;
 mod executor;
 mod init;
 mod man;
+mod map;
 mod plan;
 mod schema;
 mod secret;
 mod state;
-mod volume;
-mod map;
 mod volume;
 
 use clap::{Parser, Subcommand};

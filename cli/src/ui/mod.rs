@@ -3,9 +3,8 @@
 pub mod call;
 mod human;
 mod json;
-pub mod plan;
-mod prompt;
 pub mod map;
+pub mod plan;
 mod prompt;
 pub mod table;
 pub mod transfer;
