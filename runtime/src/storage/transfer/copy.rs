@@ -79,10 +79,13 @@ impl Run<'_> {
                 part.discard();
                 return tally.end(item, error);
             }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return tally.fail(item, changed());
+            }
             Err(error) => return tally.fail(item, error),
         };
         if !stat_of(&source).is_ok_and(|now| now == stat) {
-            return tally.fail(item, io::Error::other("it changed while it was read"));
+            return tally.fail(item, changed());
         }
         let existing = if self.transfer.overwrite { Existing::Replace } else { Existing::Keep };
         match part.finish(self.transfer.to, &item.to, &stat, existing) {
@@ -131,6 +134,10 @@ impl Tally {
             ..Summary::default()
         })
     }
+}
+
+fn changed() -> io::Error {
+    io::Error::other("it changed while it was read")
 }
 
 fn is_full(error: &io::Error) -> bool {

@@ -13,6 +13,8 @@ mod job;
 mod part;
 mod scan;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::PathBuf;

@@ -139,3 +139,38 @@ fn timespec(nanos: i128) -> Timespec {
         tv_nsec: i64::try_from(tv_nsec).unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> VolumePath {
+        VolumePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_part_belongs_to_one_transfer_and_is_found_again_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        let part = Part::open(&tree, &path("a/clip")).unwrap();
+        part.write(b"half", 0).unwrap();
+        let busy = Part::open(&tree, &path("a/clip")).unwrap_err();
+        assert_eq!(busy.kind(), io::ErrorKind::ResourceBusy);
+        assert_eq!(Part::open(&tree, &path("clip")).unwrap().found(), 0);
+        drop(part);
+        assert_eq!(Part::open(&tree, &path("a/clip")).unwrap().found(), 4);
+    }
+
+    #[test]
+    fn a_part_in_its_place_is_no_part_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        let part = Part::open(&tree, &path("a/clip")).unwrap();
+        part.write(b"whole", 0).unwrap();
+        let like = Stat { size: 5, mode: 0o640, ..stat_of(part.file()).unwrap() };
+        let placed = part.finish(&tree, &path("a/clip"), &like, Existing::Keep).unwrap();
+        assert_eq!((placed.size, placed.mode, placed.mtime), (5, 0o640, like.mtime));
+        assert_eq!(std::fs::read(dir.path().join("a/clip")).unwrap(), b"whole");
+        assert_eq!(Part::open(&tree, &path("a/clip")).unwrap().found(), 0);
+    }
+}
