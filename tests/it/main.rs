@@ -13,3 +13,4 @@ mod env;
 mod init;
 mod map;
 mod volume;
+mod media;

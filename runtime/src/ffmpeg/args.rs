@@ -49,6 +49,9 @@ impl Args {
             self.add(["-hwaccel", "cuda", "-hwaccel_output_format", "cuda"]);
             self.option("-hwaccel_device", gpu);
         }
+        if let Some(seconds) = input.delay {
+            self.option("-itsoffset", format!("{seconds:.6}"));
+        }
         self.threads(threads);
         self.add(input::guards());
         self.add([OsString::from("-i"), input::url(&input.path)]);

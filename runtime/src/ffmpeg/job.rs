@@ -26,6 +26,8 @@ pub struct Input {
     pub path: PathBuf,
     /// Where its video is decoded.
     pub decode: Decode,
+    /// Seconds by which everything in it is moved later.
+    pub delay: Option<f64>,
 }
 
 /// Where video is decoded.

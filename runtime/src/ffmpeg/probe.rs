@@ -44,6 +44,9 @@ pub struct Stream {
     pub duration: Option<f64>,
     /// Seconds at which it starts.
     pub start: Option<f64>,
+    /// Seconds of the earliest of its first packets that are shown. An edit list can make this
+    /// earlier than where the stream is said to start.
+    pub first_shown: Option<f64>,
     /// Frames (packets, for audio) that the container says there are.
     pub claimed_frames: Option<u64>,
     /// Frames that were decoded, when they were counted.
@@ -203,6 +206,12 @@ impl VideoStream {
     }
 }
 
+/// The packets among which the first picture is, whatever the order of decoding.
+const FIRST_PACKETS: &str = "%+#48";
+
+/// What is asked of each of them.
+const PACKET_FIELDS: &str = "packet=stream_index,pts_time,flags";
+
 /// What is counted on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
@@ -220,7 +229,10 @@ pub fn args(path: &Path, count: Count, format: Option<&str>) -> Vec<OsString> {
     args.extend(format.into_iter().flat_map(|format| ["-f".into(), OsString::from(format)]));
     args.extend(["-of", "json", "-show_format", "-show_streams"].map(OsString::from));
     match count {
-        Count::Nothing => {}
+        Count::Nothing => {
+            let first = ["-read_intervals", FIRST_PACKETS, "-show_entries", PACKET_FIELDS];
+            args.extend(first.map(OsString::from));
+        }
         Count::Packets => args.push("-count_packets".into()),
         Count::Frames => args.push("-count_frames".into()),
     }
@@ -243,7 +255,7 @@ pub fn first_frame_args(path: &Path, stream: u32) -> Vec<OsString> {
 /// Reads what ffprobe wrote for [`args`].
 pub fn parse(json: &[u8]) -> Result<Media, serde_json::Error> {
     let raw: RawMedia = serde_json::from_slice(json)?;
-    let format = raw.format;
+    let (format, raw_packets) = (raw.format, raw.packets);
     Ok(Media {
         format: format.format_name,
         duration: number(format.duration.as_deref()),
@@ -251,7 +263,7 @@ pub fn parse(json: &[u8]) -> Result<Media, serde_json::Error> {
         bytes: number(format.size.as_deref()).unwrap_or(0),
         bit_rate: number(format.bit_rate.as_deref()),
         tags: format.tags,
-        streams: raw.streams.into_iter().map(stream).collect(),
+        streams: raw.streams.into_iter().map(|raw| stream(raw, &raw_packets)).collect(),
     })
 }
 
@@ -261,7 +273,7 @@ pub fn parse_first_frame(json: &[u8]) -> Result<Option<HdrMetadata>, serde_json:
     Ok(raw.frames.first().and_then(|frame| hdr(&frame.side_data_list)))
 }
 
-fn stream(raw: RawStream) -> Stream {
+fn stream(raw: RawStream, packets: &[RawPacket]) -> Stream {
     let kind = match raw.codec_type.as_str() {
         "video" => Kind::Video(Box::new(video(&raw))),
         "audio" => Kind::Audio(AudioStream {
@@ -279,6 +291,7 @@ fn stream(raw: RawStream) -> Stream {
         kind,
         duration: number(raw.duration.as_deref()),
         start: number(raw.start_time.as_deref()),
+        first_shown: first_shown(raw.index, packets),
         claimed_frames: number(raw.nb_frames.as_deref()),
         counted_frames: number(raw.nb_read_frames.as_deref()),
         counted_packets: number(raw.nb_read_packets.as_deref()),
@@ -287,6 +300,11 @@ fn stream(raw: RawStream) -> Stream {
         default: raw.disposition.default == 1,
         tags: raw.tags,
     }
+}
+
+fn first_shown(stream: u32, packets: &[RawPacket]) -> Option<f64> {
+    let shown = packets.iter().filter(|p| p.stream_index == stream && !p.flags.contains('D'));
+    shown.filter_map(|packet| number(packet.pts_time.as_deref())).reduce(f64::min)
 }
 
 fn video(raw: &RawStream) -> VideoStream {
@@ -364,6 +382,16 @@ struct RawMedia {
     streams: Vec<RawStream>,
     #[serde(default)]
     format: RawFormat,
+    #[serde(default)]
+    packets: Vec<RawPacket>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawPacket {
+    stream_index: u32,
+    pts_time: Option<String>,
+    flags: String,
 }
 
 #[derive(Default, Deserialize)]

@@ -144,3 +144,92 @@ fn progress(sample: &Sample, total: Option<u64>, duration: Option<f64>) -> Progr
         message: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use serde_json::json;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::ffmpeg::Tools;
+    use crate::ffmpeg::job::{Container, Encoder, VideoCodec};
+    use crate::gpu::Gpu;
+    use crate::storage::Files;
+    use crate::wire::Invocation;
+
+    /// A machine that claims a GPU.
+    fn boasting() -> Capabilities {
+        let encode = BTreeMap::from([(VideoCodec::H264, Ok(()))]);
+        let gpu = Gpu { index: 0, name: "a GPU".into(), encode, decode: Ok(()) };
+        let software = BTreeMap::from([(VideoCodec::H264, Encoder::X264)]);
+        Capabilities { software, gpus: vec![gpu], no_gpu: None }
+    }
+
+    fn context(folder: &Path) -> Context {
+        // An ffmpeg whose GPU fails as a driver that is too old does, and that is real otherwise.
+        let ffmpeg = folder.join("ffmpeg");
+        let script = "#!/bin/sh\ncase \"$*\" in *_nvenc*)\n\
+            echo '[h264_nvenc @ 0x1] [error] Driver does not support the required nvenc API version. Required: 12.1 Found: 11.0' >&2\n\
+            exit 1;;\nesac\nexec ffmpeg \"$@\"\n";
+        std::fs::write(&ffmpeg, script).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&ffmpeg, executable).unwrap();
+        let invocation: Invocation = serde_json::from_value(json!({
+            "v": 1, "call": "c-1", "attempt": 1, "args": {},
+            "function": { "app": "a", "name": "f",
+                          "entry": { "kind": "builtin", "handler": "transcode" } },
+            "scratch": folder, "artifacts": folder,
+        }))
+        .unwrap();
+        let tools = Tools { ffmpeg, ffprobe: "ffprobe".into(), cache: folder.join("cache") };
+        let files = Files::of(&invocation);
+        Context::new(invocation, tools, files, CancellationToken::new(), |_| {})
+    }
+
+    async fn attempt(hardware: Hardware) -> Result<(Plan, Finished), Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let cx = context(folder.path());
+        let input = folder.path().join("in.mp4");
+        let clip = ["-y", "-f", "lavfi", "-i", "testsrc2=s=64x64:d=1", "-pix_fmt", "yuv420p"];
+        let clip = clip.iter().map(Into::into).chain([input.clone().into_os_string()]).collect();
+        exec::ffmpeg(&cx.tools().ffmpeg, clip, cx.cancellation(), |_| {}).await.unwrap();
+        let media =
+            cx.tools().inspect(&input, "in", Count::Nothing, cx.cancellation()).await.unwrap();
+        let args: Args = serde_json::from_value(json!({ "input": "in.mp4" })).unwrap();
+        let output = folder.path().join("out.mp4");
+        let place =
+            Place { input: &input, name: "in.mp4", output: &output, container: Container::Mp4 };
+        let plan = plan::plan(&args, hardware, &media, &boasting(), place).unwrap();
+        assert!(plan.output().video.encoder.is_hardware());
+        let attempt = Attempt { cx: &cx, args: &args, media: &media, place };
+        attempt.run(plan, hardware, &boasting()).await
+    }
+
+    #[tokio::test]
+    async fn a_gpu_that_fails_is_followed_by_the_cpu_and_the_reason_is_said() {
+        let (plan, run) = attempt(Hardware::Auto).await.unwrap();
+        assert_eq!(plan.output().video.encoder, Encoder::X264);
+        assert_eq!(
+            plan.fallback.as_deref(),
+            Some("the GPU failed: the driver is older than this build of ffmpeg wants")
+        );
+        assert_eq!(run.log.outputs[&(0, 0)], 25);
+    }
+
+    #[tokio::test]
+    async fn a_gpu_that_is_required_and_fails_ends_the_call_with_the_fix() {
+        let failure = attempt(Hardware::Required).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Machine);
+        assert_eq!(
+            failure.causes,
+            ["the GPU failed: the driver is older than this build of ffmpeg wants"]
+        );
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("update the NVIDIA driver, or use an older ffmpeg")
+        );
+    }
+}

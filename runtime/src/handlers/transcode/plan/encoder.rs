@@ -8,6 +8,23 @@ use crate::function::Hardware;
 use crate::gpu::{Capabilities, Gpu};
 use crate::wire::{Failure, FailureKind};
 
+/// Refuses pictures that are too small for every encoder of a codec.
+pub(super) fn check_size(codec: VideoCodec, (width, height): (u32, u32)) -> Result<(), Failure> {
+    let least = match codec {
+        VideoCodec::H264 | VideoCodec::Vp9 => 2,
+        VideoCodec::Hevc => 16,
+        VideoCodec::Av1 => 64,
+    };
+    if width >= least && height >= least {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureKind::InvalidArgs,
+        format!("{} needs at least {least}x{least} pixels, not {width}x{height}", codec.title()),
+    )
+    .hint("use `codec=h264`, or ask for a larger `width` and `height`"))
+}
+
 /// The encoder, and why it isn't a GPU's although one was wanted.
 pub(super) fn choose(
     codec: VideoCodec,

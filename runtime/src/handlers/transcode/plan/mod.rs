@@ -92,6 +92,7 @@ pub fn plan(
     let codec = codec(args, place.container)?;
     let (stream, video) = picture_of(media, place.name)?;
     let look = Look::decide(args, codec, video);
+    encoder::check_size(codec, look.geometry.size())?;
     let (encoder, fallback) = encoder::choose(codec, hardware, look, machine)?;
     let on_gpu = args.fps.is_none()
         && encoder::gpu_of(encoder, machine)
@@ -124,7 +125,7 @@ pub fn plan(
     };
     let output =
         Output { path: place.output.into(), container: place.container, video, audio, subtitles };
-    let input = Input { path: place.input.into(), decode };
+    let input = Input { path: place.input.into(), decode, delay: picture::preroll(media, stream) };
     let job = Job { inputs: vec![input], outputs: vec![output], threads: args.threads };
     Ok(Plan { job, fallback, notes, expect })
 }

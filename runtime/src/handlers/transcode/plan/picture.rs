@@ -5,7 +5,7 @@ use super::super::size::{Geometry, geometry};
 use crate::ffmpeg::Rational;
 use crate::ffmpeg::filter::{Chain, Filter, HdrTransfer, Matrix};
 use crate::ffmpeg::job::{PixelFormat, VideoCodec};
-use crate::ffmpeg::probe::VideoStream;
+use crate::ffmpeg::probe::{Media, Stream, VideoStream};
 
 /// Units of time finer than this gain nothing, and MP4 can't hold all of them.
 const FINEST: i64 = 1_000_000;
@@ -42,6 +42,12 @@ fn shown(video: &VideoStream) -> (f64, f64) {
     let (width, height) = video.rotated_size();
     let stretch = video.rotated_sar().map_or(1.0, Rational::value);
     (f64::from(width) * stretch, f64::from(height))
+}
+
+/// Seconds that the first pictures come before the start of the file, as some edit lists have it.
+/// Players would not show them in the result, so the whole is moved later by as much.
+pub(super) fn preroll(media: &Media, stream: &Stream) -> Option<f64> {
+    stream.first_shown.map(|first| media.start - first).filter(|early| *early > 0.001)
 }
 
 /// The unit of the result's timestamps.

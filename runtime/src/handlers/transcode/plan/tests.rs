@@ -206,3 +206,21 @@ fn sound_is_coded_where_the_container_does_not_take_it() {
     media.streams[1].codec = "pcm_s16le".into();
     insta::assert_snapshot!(shown(json!({ "hardware": "off" }), &media, &cpu()), @"-i file:/in/i.mp4 -map 0:0 -filter:v:0 format=pix_fmts=yuv420p -fps_mode:v:0 passthrough -enc_time_base:v:0 1:12800 -c:v:0 libx264 -preset medium -crf 23 -map 0:1 -filter:a:0 aformat=channel_layouts=5.1 -c:a:0 aac -b:a:0 384000 -map_metadata 0 -map_chapters 0 -dn -max_muxing_queue_size 4096 -movflags +faststart -f mp4 file:/out/o.mp4");
 }
+
+#[test]
+fn pictures_too_small_for_a_codec_are_refused() {
+    let tiny = media(|_, video| (video.width, video.height) = (32, 2));
+    let refused = |codec: &str| {
+        let args = args(json!({ "codec": codec }));
+        plan(&args, Hardware::Off, &tiny, &cpu(), place(Container::Mp4)).map_err(|f| f.message)
+    };
+    insta::assert_snapshot!(refused("av1").unwrap_err(), @"AV1 needs at least 64x64 pixels, not 32x2");
+    assert!(refused("h264").is_ok());
+}
+
+#[test]
+fn pictures_before_the_start_of_the_file_are_shown_too() {
+    let early = media(|stream, _| stream.first_shown = Some(-0.333_333));
+    let plan = planned(json!({ "hardware": "off" }), &early, &cpu());
+    assert!(argv(&plan).starts_with("-itsoffset 0.333333 -i"), "{}", argv(&plan));
+}
