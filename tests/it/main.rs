@@ -12,5 +12,5 @@ mod call;
 mod env;
 mod init;
 mod map;
-mod volume;
 mod media;
+mod volume;
