@@ -1,9 +1,9 @@
 //! GPU models: what each can do for video, and the names people use for it.
 //!
-//! Encoder and decoder counts of A100, H100, H200, B200, L4, L40S and RTX 6000 Ada are those of
-//! NVIDIA's Dynamo documentation; those of T4, A10G and V100 are NVIDIA's video codec support
-//! matrix as public copies of it have it. A100 and later HBM models have no encoder at all, which
-//! is what the counts are here for; proving an encoder is the worker's work.
+//! Engine counts of A100, H100, H200, B200, L4, L40S and RTX 6000 Ada are those of NVIDIA's Dynamo
+//! documentation (B300 is taken to be like B200); those of L40 and the rest are NVIDIA's data sheets
+//! and video codec support matrix, as public copies have them. The counts are here because models
+//! for computing, from A100 on, have no encoder at all; what works is proven by the worker.
 
 use crate::error::did_you_mean;
 
@@ -38,6 +38,7 @@ const MODELS: &[Gpu] = &[
     gpu("T4", &[], (1, 2), false, 16),
     gpu("L4", &[], (2, 4), true, 24),
     gpu("A10G", &["A10"], (1, 2), false, 24),
+    gpu("L40", &[], (3, 3), true, 48),
     gpu("L40S", &[], (3, 3), true, 48),
     gpu("RTX-6000-Ada", &["RTX6000Ada"], (3, 3), true, 48),
     gpu("RTX-PRO-6000", &["RTX-PRO-6000-Blackwell"], (4, 4), true, 96),
@@ -48,6 +49,7 @@ const MODELS: &[Gpu] = &[
     gpu("H100", &["H100!"], (0, 7), false, 80),
     gpu("H200", &[], (0, 7), false, 141),
     gpu("B200", &["GB200", "B200+"], (0, 7), false, 180),
+    gpu("B300", &["GB300"], (0, 7), false, 288),
 ];
 
 /// The model that `name` names, whatever its case.

@@ -1,8 +1,8 @@
 //! Checks that many parts of a manifest share: names, numbers, paths and references.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
-use super::decode::{At, list};
+use super::decode::{At, one_of};
 use super::problem::{Problem, Problems};
 use crate::error::did_you_mean;
 
@@ -41,31 +41,42 @@ pub(super) fn name(name: &At<String>, problems: &mut Problems) {
         Some(nearest) => format!("{rule}: `{nearest}`"),
         None => rule.to_owned(),
     };
-    problems.push(Problem::new(&name.span, format!("`{}` can't be a name", name.value)).hint(hint));
+    let message = match name.value.as_str() {
+        "" => "a name can't be empty".to_owned(),
+        text => format!("`{text}` can't be a name"),
+    };
+    problems.push(Problem::new(&name.span, message).hint(hint));
 }
 
-/// The value of `key`, or none with a note when it isn't what `rule` says.
+/// The value of `key`, or none with a note when it isn't allowed.
 pub(super) fn number<T: PartialOrd + Copy + std::fmt::Display>(
     key: &str,
     number: Option<At<T>>,
-    least: T,
-    most: T,
+    allowed: RangeInclusive<T>,
     problems: &mut Problems,
 ) -> Option<T> {
     let number = number?;
-    if (least..=most).contains(&number.value) {
+    if allowed.contains(&number.value) {
         return Some(number.value);
     }
     problems.push(
-        Problem::new(&number.span, format!("`{key}` can't be {}", number.value))
-            .hint(format!("it may be {least} to {most}")),
+        Problem::new(&number.span, format!("`{key}` can't be {}", number.value)).hint(format!(
+            "it may be {} to {}",
+            allowed.start(),
+            allowed.end()
+        )),
     );
     None
 }
 
-/// Notes a quantity that is zero.
-pub(super) fn more_than_zero(key: &str, span: &Range<usize>, value: f64, problems: &mut Problems) {
-    if value <= 0.0 {
+/// Notes an amount that is zero or less.
+pub(super) fn more_than_zero(
+    key: &str,
+    span: &Range<usize>,
+    amount: impl Into<f64>,
+    problems: &mut Problems,
+) {
+    if amount.into() <= 0.0 {
         problems.push(
             Problem::new(span, format!("`{key}` must be more than 0"))
                 .hint(format!("leave `{key}` out to get the default")),
@@ -109,7 +120,7 @@ pub(super) fn reference(
         Some(meant) => format!("did you mean `{meant}`?"),
         None if is_name(&name.value) => format!("add `[{kind}.{}]`", name.value),
         None if known.is_empty() => format!("the manifest has no `[{kind}.NAME]` yet"),
-        None => format!("there is {}", list(known)),
+        None => format!("it may be {}", one_of(known)),
     };
     problems.push(
         Problem::new(&name.span, format!("no {kind} is named `{}`", name.value))

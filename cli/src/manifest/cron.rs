@@ -6,11 +6,11 @@ use super::decode::At;
 use super::problem::{Problem, Problems};
 
 const FIELDS: [(&str, RangeInclusive<u32>); 5] = [
-    ("minute", 0..=59),
-    ("hour", 0..=23),
-    ("day of the month", 1..=31),
-    ("month", 1..=12),
-    ("day of the week", 0..=7),
+    ("a minute", 0..=59),
+    ("an hour", 0..=23),
+    ("a day of the month", 1..=31),
+    ("a month", 1..=12),
+    ("a day of the week", 0..=7),
 ];
 
 /// Notes what isn't a schedule.
@@ -27,7 +27,7 @@ pub(super) fn check(schedule: &At<String>, problems: &mut Problems) {
     }
     for (field, (name, range)) in fields.into_iter().zip(FIELDS) {
         if !field.split(',').all(|part| is_part(part, &range)) {
-            problems.push(Problem::new(&schedule.span, format!("`{field}` isn't a {name}")).hint(
+            problems.push(Problem::new(&schedule.span, format!("`{field}` isn't {name}")).hint(
                 format!(
                     "use `*`, numbers from {} to {}, `a-b`, `a,b` or `*/n`",
                     range.start(),

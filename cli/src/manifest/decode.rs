@@ -21,6 +21,13 @@ pub(super) trait Decode: Sized {
     fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self>;
 }
 
+/// A table of the manifest.
+pub(super) trait Table {
+    /// Keys that are there with a wrong value, which was noted already: what follows from their
+    /// absence needs no note.
+    fn wrong(&self) -> &[&'static str];
+}
+
 /// A value, and where the manifest says it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct At<T> {
@@ -73,7 +80,11 @@ impl<T: Decode> Decode for Vec<At<T>> {
 
     fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         let DeValue::Array(items) = node.get_ref() else {
-            return mismatch::<Self>(key, node, problems);
+            let hint = node
+                .get_ref()
+                .as_str()
+                .map(|text| format!("write it as a list: `{key} = [{text:?}]`"));
+            return mismatch_with::<Self>(key, node, hint, problems);
         };
         Some(items.iter().filter_map(|item| At::decode(key, item, problems)).collect())
     }
@@ -143,10 +154,19 @@ pub(super) fn mismatch<T: Decode>(
     node: &Node<'_>,
     problems: &mut Problems,
 ) -> Option<T> {
+    mismatch_with(key, node, unquoted::<T>(key, node), problems)
+}
+
+fn mismatch_with<T: Decode>(
+    key: &str,
+    node: &Node<'_>,
+    hint: Option<String>,
+    problems: &mut Problems,
+) -> Option<T> {
     let found = describe(node.get_ref());
     let problem = Problem::new(&node.span(), format!("`{key}` must be {}", T::EXPECTED))
         .label(format!("this is {found}"));
-    problems.push(match unquoted::<T>(key, node) {
+    problems.push(match hint {
         Some(hint) => problem.hint(hint),
         None => problem,
     });
@@ -165,6 +185,9 @@ fn describe(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(integer) if integer.as_str().starts_with('-') => "a negative number",
+        DeValue::Float(float) if !float.as_str().contains(|c: char| c.is_ascii_digit()) => {
+            "not a finite number"
+        }
         DeValue::Integer(_) | DeValue::Float(_) => "a number",
         DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date",
@@ -204,6 +227,12 @@ impl<'a, 'i> Section<'a, 'i> {
         self.table.get(key).and_then(|node| At::decode(key, node, problems))
     }
 
+    /// Of keys without a right value, those that are there with a wrong one.
+    pub(super) fn wrong(&self, absent: &[(&'static str, bool)]) -> Vec<&'static str> {
+        let keys = absent.iter().filter(|(_, absent)| *absent).map(|(key, _)| *key);
+        keys.filter(|key| self.table.contains_key(*key)).collect()
+    }
+
     /// Notes the keys that `what` doesn't have.
     pub(super) fn close(self, what: &str, known: &[&str], problems: &mut Problems) {
         for key in self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
@@ -216,18 +245,18 @@ fn unknown_key(key: &Spanned<Cow<'_, str>>, what: &str, known: &[&str]) -> Probl
     let name = key.get_ref();
     let hint = match did_you_mean(name, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("{what} may hold {}", list(known)),
+        None => format!("{what} may have {}", one_of(known)),
     };
     Problem::new(&key.span(), format!("unknown key `{name}`"))
         .label(format!("{what} has no such key"))
         .hint(hint)
 }
 
-/// `a`, `b` and `c`.
-pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
+/// `a`, `b` or `c`.
+pub(super) fn one_of<S: AsRef<str>>(names: &[S]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
     match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => quoted.concat(),
     }
 }
@@ -274,6 +303,8 @@ macro_rules! section {
         #[schemars(deny_unknown_fields)]
         $(#[$meta])*
         pub(super) struct $name {
+            #[schemars(skip)]
+            wrong: Vec<&'static str>,
             $($(#[$field_meta])* pub(super) $field: Option<$crate::manifest::decode::At<$type>>,)*
         }
 
@@ -286,9 +317,18 @@ macro_rules! section {
                 section: $crate::manifest::decode::Section<'_, '_>,
                 problems: &mut $crate::manifest::problem::Problems,
             ) -> Self {
-                let read = $name { $($field: section.take(stringify!($field), problems),)* };
+                $(let $field = section.take(stringify!($field), problems);)*
+                let absent: &[(&'static str, bool)] =
+                    &[$((stringify!($field), $field.is_none())),*];
+                let wrong = section.wrong(absent);
                 section.close($what, Self::KEYS, problems);
-                read
+                $name { wrong, $($field),* }
+            }
+        }
+
+        impl $crate::manifest::decode::Table for $name {
+            fn wrong(&self) -> &[&'static str] {
+                &self.wrong
             }
         }
 

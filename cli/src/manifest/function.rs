@@ -9,7 +9,7 @@ use vdeploy_runtime::function::{
 use super::app::Function;
 use super::check;
 use super::cron;
-use super::decode::{At, Entries};
+use super::decode::{At, Entries, Table};
 use super::problem::{Problem, Problems, position};
 use super::quantity::{Bytes, Seconds};
 use super::raw::{RawFunction, RawRetries};
@@ -93,6 +93,7 @@ fn entry(
                 .related(&handler.span, "the other one")
                 .hint("remove one of them"),
         ),
+        (None, None) if raw.wrong().iter().any(|key| ["handler", "command"].contains(key)) => {}
         (None, None) => problems.push(nothing_runs(name)),
         (Some(handler), None) => check_handler(handler, raw, known, problems),
         (None, Some(command)) => check_command(command, problems),
@@ -138,8 +139,8 @@ fn check_handler(
     let hint = match did_you_mean(&handler.value, known.handlers.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!(
-            "there is {}; a handler of your own needs `binary`",
-            super::decode::list(known.handlers)
+            "it may be {}; a handler of your own needs `binary`",
+            super::decode::one_of(known.handlers)
         ),
     };
     problems.push(
@@ -209,7 +210,7 @@ fn unknown_gpu(gpu: &At<String>) -> Problem {
     }
     problem.hint(match hardware::suggest(&gpu.value) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("there is {}", super::decode::list(&hardware::names())),
+        None => format!("it may be {}", super::decode::one_of(&hardware::names())),
     })
 }
 
@@ -246,9 +247,9 @@ fn retries(raw: RawRetries, problems: &mut Problems) -> Retries {
     }
     let initial_delay = seconds(raw.initial_delay).unwrap_or(default.initial_delay_seconds);
     Retries {
-        max: check::number("max", raw.max, 0, 100, problems).unwrap_or(default.max),
+        max: check::number("max", raw.max, 0..=100, problems).unwrap_or(default.max),
         initial_delay_seconds: initial_delay,
-        backoff: check::number("backoff", raw.backoff, 1.0, 10.0, problems)
+        backoff: check::number("backoff", raw.backoff, 1.0..=10.0, problems)
             .unwrap_or(default.backoff),
         max_delay_seconds: seconds(raw.max_delay)
             .unwrap_or(default.max_delay_seconds.max(initial_delay)),
@@ -271,10 +272,13 @@ fn scaling(
                 .hint("swap them, or leave one out"),
         );
     }
+    if let Some(max) = &max {
+        check::more_than_zero("max_containers", &max.span, max.value, problems);
+    }
     let default = Scaling::default();
     Scaling {
         min_containers: min.map_or(default.min_containers, |min| min.value),
-        max_containers: check::number("max_containers", max, 1, u32::MAX, problems),
+        max_containers: max.map(|max| max.value),
         scaledown_window_seconds: window
             .map_or(default.scaledown_window_seconds, |window| window.value.0),
     }

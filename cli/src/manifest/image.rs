@@ -2,7 +2,7 @@
 
 use super::app::Image;
 use super::check;
-use super::decode::At;
+use super::decode::{At, Table};
 use super::problem::{Problem, Problems};
 use super::raw::RawImage;
 use super::resolve::{text, values, variables};
@@ -39,6 +39,7 @@ fn one_origin(name: &At<String>, raw: &RawImage, problems: &mut Problems) {
     let dockerfile = raw.dockerfile.as_ref().map(|at| ("dockerfile", &at.span));
     let origins: Vec<_> = [kind, base, dockerfile].into_iter().flatten().collect();
     match origins[..] {
+        [] if !raw.wrong().is_empty() => {}
         [] => problems.push(
             Problem::new(&name.span, format!("image `{}` starts from nothing", name.value))
                 .hint("add `kind = \"cpu\"`, `base = \"debian:bookworm-slim\"` or `dockerfile`"),

@@ -19,6 +19,8 @@ mod quantity;
 mod raw;
 mod render;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 pub use app::{App, Bucket, Function, Image, Secret, Target};
 pub(crate) use check::nearest_name;

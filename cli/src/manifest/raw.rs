@@ -319,7 +319,7 @@ fn choice<T: Decode>(
     if chosen.is_none() {
         let hint = match did_you_mean(text, choices.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("it may be {}", super::decode::list(choices)),
+            None => format!("it may be {}", super::decode::one_of(choices)),
         };
         problems.push(Problem::new(&node.span(), format!("`{key}` can't be `{text}`")).hint(hint));
     }

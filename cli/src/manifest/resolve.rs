@@ -7,7 +7,7 @@ use vdeploy_runtime::environment::volume_variable;
 
 use super::app::{App, Bucket, Function, Secret, Target};
 use super::check;
-use super::decode::{At, Entries};
+use super::decode::{At, Entries, Table};
 use super::function;
 use super::image;
 use super::problem::{Problem, Problems};
@@ -31,7 +31,10 @@ pub(super) fn app(
     source: &str,
     problems: &mut Problems,
 ) -> App {
-    let name = app_name(raw.app.as_ref(), problems);
+    let name = match &raw.app {
+        None if raw.wrong().contains(&"app") => String::new(),
+        app => app_name(app.as_ref(), problems),
+    };
     let images = entries(raw.image);
     let volumes = entries(raw.volume);
     let secrets = entries(raw.secret);
@@ -71,6 +74,9 @@ fn app_name(app: Option<&At<RawApp>>, problems: &mut Problems) -> String {
         return String::new();
     };
     let Some(name) = &app.value.name else {
+        if app.value.wrong().contains(&"name") {
+            return String::new();
+        }
         problems
             .push(Problem::new(&app.span, "`[app]` has no `name`").hint("add `name = \"my-app\"`"));
         return String::new();
@@ -145,6 +151,7 @@ fn bucket(name: &At<String>, raw: RawBucket, secrets: &[&str], problems: &mut Pr
         check::reference("secret", secret, secrets, problems);
     }
     match &raw.url {
+        None if raw.wrong().contains(&"url") => {}
         None => problems.push(
             Problem::new(&name.span, format!("bucket `{}` has no `url`", name.value))
                 .hint("add `url = \"s3://BUCKET/PREFIX\"`"),
