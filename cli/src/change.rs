@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
+use vdeploy_runtime::catalog::{self, Published};
 use vdeploy_runtime::clock;
 use vdeploy_runtime::home::EnvironmentHome;
 use vdeploy_runtime::storage::Contents;
+use vdeploy_runtime::suggestion::did_you_mean;
 
 use crate::apply::{Applier, apply};
 use crate::desired::{ResourceSet, desired};
@@ -17,7 +19,7 @@ use crate::manifest::{self, Manifest};
 use crate::plan::{Goal, MissingSecret, Note, Observed, Plan, PlanError, Question, notes, plan};
 use crate::prepare::{PrepareError, SourceFiles, prepare};
 use crate::provider::{Deployment, LocalProvider, Provider, ProviderError, machine};
-use crate::resource::{Kind, ResourceId};
+use crate::resource::{Kind, Resource, ResourceId};
 use crate::settings::Settings;
 use crate::state::State;
 use crate::store::{Holder, Lock, LockError, SqliteStore, StateStore, StoreError};
@@ -104,6 +106,81 @@ pub(crate) fn from_manifest(settings: &Settings) -> Result<Request> {
         sources: prepared.sources,
         app: app.name,
     })
+}
+
+/// A function of the manifest as a deploy would publish it, and the copy of its code that it
+/// needs.
+pub(crate) fn undeployed_function(
+    settings: &Settings,
+    name: &str,
+) -> Result<(Published, Option<Undeployed>)> {
+    let request = from_manifest(settings)?;
+    let id = ResourceId::new(Kind::Function, name);
+    let Some(Resource::Function(function)) = request.wanted.get(&id) else {
+        return Err(no_such_function(name, &request));
+    };
+    let source = function.source.as_ref().map(|hash| ResourceId::new(Kind::Source, hash));
+    let source = source.and_then(|id| request.wanted.get(&id).cloned());
+    let published = Published {
+        format: catalog::FORMAT,
+        version: 0,
+        deployed_at: clock::now(),
+        function: function.as_ref().clone(),
+    };
+    let files = request.sources;
+    Ok((published, source.map(|source| Undeployed { app: request.app, source, files })))
+}
+
+/// Code that is put in its place for one call.
+#[derive(Debug)]
+pub(crate) struct Undeployed {
+    app: String,
+    source: Resource,
+    files: Vec<SourceFiles>,
+}
+
+impl Undeployed {
+    /// Puts the code in its place; `false` when a deployed copy is there already.
+    pub(crate) async fn install(&self, settings: &Settings) -> Result<bool> {
+        let provider = self.provider(settings)?;
+        let id = self.source.id();
+        let there = provider.observe(&BTreeSet::from([id.clone()])).await?.contains_key(&id);
+        if !there {
+            provider.create(&self.source).await?;
+        }
+        Ok(!there)
+    }
+
+    /// Removes what [`Undeployed::install`] has put in its place.
+    pub(crate) async fn remove(&self, settings: &Settings) -> Result<()> {
+        Ok(self.provider(settings)?.delete(&self.source).await?)
+    }
+
+    fn provider<'a>(&'a self, settings: &'a Settings) -> Result<LocalProvider<'a>> {
+        let deployment = Deployment {
+            version: 0,
+            now: clock::now(),
+            sources: self.files.clone(),
+            contents: Contents::Keep,
+        };
+        let home = environment(settings)?;
+        Ok(LocalProvider::new(&self.app, home, deployment, &settings.failpoint))
+    }
+}
+
+fn no_such_function(name: &str, request: &Request) -> CliError {
+    let names: Vec<&str> = request
+        .wanted
+        .keys()
+        .filter(|id| id.kind == Kind::Function)
+        .map(|id| id.name.as_str())
+        .collect();
+    let error =
+        CliError::usage(format!("the manifest of `{}` has no function `{name}`", request.app));
+    match did_you_mean(name, names.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!("it has: {}", names.join(", "))),
+    }
 }
 
 /// The request that the app be gone.

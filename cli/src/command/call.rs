@@ -30,18 +30,25 @@ pub(crate) struct Args {
     function: String,
     #[command(flatten)]
     input: ArgsInput,
-    /// Copy the file that the call makes to this path
-    #[arg(short, long, value_name = "FILE", conflicts_with = "detach")]
-    output: Option<PathBuf>,
-    /// Replace outputs that exist
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    output: OutputArgs,
     /// Print the call's id at once and leave it running
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "output")]
     detach: bool,
     /// Calls of a higher priority start first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_name = "N")]
     priority: i32,
+}
+
+/// Where results go.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OutputArgs {
+    /// Copy the file that the call makes to this path
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace outputs that exist
+    #[arg(short, long)]
+    force: bool,
 }
 
 /// How arguments are given.
@@ -55,19 +62,34 @@ pub(crate) struct ArgsInput {
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let client = connect(settings)?;
     let function = client.function(&args.function, None)?;
-    let values = args.input.read(&function, settings)?;
-    let target = args.output.as_deref().map(|path| free_target(path, args.force)).transpose()?;
-    let options =
-        CallOptions { overwrite: args.force, detached: args.detach, priority: args.priority };
-    let call = client.spawn(&function, values, &options).await?;
     if args.detach {
+        let values = args.input.read(&function, settings)?;
+        let options =
+            CallOptions { overwrite: args.output.force, detached: true, priority: args.priority };
+        let call = client.spawn(&function, values, &options).await?;
         return detach(&call, settings);
     }
+    wait_for(client, &function, &args.input, &args.output, args.priority, settings).await
+}
+
+/// Calls `function`, shows what happens, and reports how it ended.
+pub(crate) async fn wait_for(
+    client: Client,
+    function: &Published,
+    input: &ArgsInput,
+    output: &OutputArgs,
+    priority: i32,
+    settings: &Settings,
+) -> Result<Exit> {
+    let values = input.read(function, settings)?;
+    let force = output.force;
+    let target = output.output.as_deref().map(|path| free_target(path, force)).transpose()?;
+    let options = CallOptions { overwrite: force, detached: false, priority };
+    let call = client.spawn(function, values, &options).await?;
+    settings.printer.detail(format!("call {call}"));
     let outcome = follow(&client, &call, settings).await?;
-    let record = client.record(&call).await?;
     client.close().await?;
-    settings.printer.detail(format!("call {call} had {} attempts", record.attempts.len()));
-    report(outcome, target.as_deref(), args.force, settings)
+    report(outcome, target.as_deref(), force, settings)
 }
 
 /// The client of this command's environment.

@@ -4,6 +4,7 @@ mod app;
 mod artifact;
 mod call;
 mod calls;
+mod check;
 mod completions;
 mod deploy;
 mod destroy;
@@ -12,6 +13,7 @@ mod init;
 mod man;
 mod map;
 mod plan;
+mod run;
 mod schema;
 mod secret;
 mod state;
@@ -39,10 +41,12 @@ pub(crate) enum Command {
     Destroy(destroy::Args),
     App(app::Args),
     Call(call::Args),
+    Run(run::Args),
     Map(map::Args),
     Calls(calls::Args),
     Executor(executor::Args),
     Completions(completions::Args),
+    Check(check::Args),
     Init(init::Args),
     Man(man::Args),
     Schema(schema::Args),
@@ -66,6 +70,8 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Deploy(args) => deploy::run(args, &settings).await,
         Command::Destroy(args) => destroy::run(args, &settings).await,
         Command::App(args) => app::run(args, &settings).await,
+        Command::Run(args) => run::run(args, &settings).await,
+        Command::Check(args) => check::run(args, &settings).await,
         Command::Call(args) => call::run(args, &settings).await,
         Command::Map(args) => map::run(args, &settings).await,
         Command::Calls(args) => calls::run(args, &settings).await,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::ffmpeg::job::VideoCodec;
-use crate::ffmpeg::{exec, failure};
+use crate::ffmpeg::{Tools, exec, failure};
 use crate::gpu::{self, CODECS, Capabilities, Gpu};
 use crate::handler::{Context, Handler};
 use crate::wire::Failure;
@@ -100,28 +100,32 @@ impl Handler for Check {
     const ABOUT: &'static str = "Says what this machine can do, proven by trying it.";
 
     async fn run(&self, cx: Context, _args: Args) -> Result<Output, Failure> {
-        let (tools, cancel) = (cx.tools(), cx.cancellation());
-        let (ffmpeg, ffprobe) =
-            tokio::join!(program(&tools.ffmpeg, cancel), program(&tools.ffprobe, cancel));
-        let (ffmpeg, ffprobe) = (ffmpeg?, ffprobe?);
-        let present = ffmpeg.version.is_some();
-        let machine = match present {
-            true => Capabilities::all(tools, cancel).await?,
-            false => Capabilities::default(),
-        };
-        let tone_mapping = present && gpu::tone_maps(tools, cancel).await?;
-        let missing = missing(&ffmpeg, &ffprobe, &machine, tone_mapping);
-        Ok(Output {
-            ready: missing.is_empty(),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-            encoders: CODECS.map(|codec| encoder(&machine, codec)).into(),
-            gpus: machine.gpus.iter().map(report).collect(),
-            no_gpu: machine.no_gpu,
-            ffmpeg,
-            ffprobe,
-            missing,
-        })
+        examine(cx.tools(), cx.cancellation()).await
     }
+}
+
+/// Tries what this machine can do. Nothing that is missing is a failure; only a cancelled trial is.
+pub async fn examine(tools: &Tools, cancel: &CancellationToken) -> Result<Output, Failure> {
+    let (ffmpeg, ffprobe) =
+        tokio::join!(program(&tools.ffmpeg, cancel), program(&tools.ffprobe, cancel));
+    let (ffmpeg, ffprobe) = (ffmpeg?, ffprobe?);
+    let present = ffmpeg.version.is_some();
+    let machine = match present {
+        true => Capabilities::all(tools, cancel).await?,
+        false => Capabilities::default(),
+    };
+    let tone_mapping = present && gpu::tone_maps(tools, cancel).await?;
+    let missing = missing(&ffmpeg, &ffprobe, &machine, tone_mapping);
+    Ok(Output {
+        ready: missing.is_empty(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        encoders: CODECS.map(|codec| encoder(&machine, codec)).into(),
+        gpus: machine.gpus.iter().map(report).collect(),
+        no_gpu: machine.no_gpu,
+        ffmpeg,
+        ffprobe,
+        missing,
+    })
 }
 
 async fn program(path: &Path, cancel: &CancellationToken) -> Result<Program, Failure> {
