@@ -43,8 +43,12 @@ pub(super) async fn tone_mapping(
     tools: &Tools,
     cancel: &CancellationToken,
 ) -> Result<Result<(), String>, Failure> {
-    let filter = Filter::ToneMap { from: HdrTransfer::Pq, size: (128, 128) }.to_string();
-    let args = ["-pix_fmt", "yuv420p10le", "-vf", &filter, "-c:v", "rawvideo", "-f", "null", "-"];
+    let filter = Filter::ToneMap { from: HdrTransfer::Pq, size: (128, 128) };
+    // zscale finds no way from the clip's own colours to what an HDR source has.
+    let filter = format!(
+        "format=yuv420p10le,setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc,{filter}"
+    );
+    let args = ["-vf", &filter, "-c:v", "rawvideo", "-f", "null", "-"];
     run(tools, &args, cancel).await
 }
 
