@@ -226,3 +226,49 @@ fn running(line: &str) -> usize {
         })
         .count()
 }
+
+#[test]
+fn a_secret_reaches_its_function_and_no_output() {
+    let env = TestEnv::new();
+    let key = "hunter2-and-more";
+    env.vdeploy(&format!("secret create api TOKEN={key}")).exits(0);
+    let script = r#"echo "token $TOKEN" >&2; echo "{\"length\": ${#TOKEN}, \"said\": \"$TOKEN\"}""#;
+    env.publish("with", sh(script), |function| function.secrets = vec!["api".into()]);
+    env.publish_script("without", r#"echo "{\"length\": ${#TOKEN}}""#);
+    let with = env.vdeploy("call with").exits(0).json();
+    assert_eq!(with, json!({ "length": key.len(), "said": "***" }));
+    assert_eq!(env.vdeploy("call without").exits(0).json(), json!({ "length": 0 }));
+    let calls = env.vdeploy("calls ls with --json").exits(0).json();
+    let log = env.run(["calls", "logs", calls[0]["id"].as_str().unwrap()]).exits(0);
+    assert_eq!(log.stdout, "token ***\n");
+}
+
+#[test]
+fn a_call_is_cancelled_by_id_from_another_command() {
+    let env = TestEnv::new();
+    env.publish_script("waits", &report_then("exec sleep 1000"));
+    let id = env.vdeploy("call waits --detach").exits(0).stdout;
+    let id = id.trim();
+    let ran = env.run(["calls", "cancel", id]).exits(0);
+    assert_eq!(ran.stderr, format!("cancelled {id}\n"));
+    let call = env.run(["calls", "get", id, "--wait", "--json"]).exits(5).json();
+    assert_eq!(call["state"], "cancelled");
+    let unknown = env.run(["calls", "cancel", "c-nothing"]).exits(1);
+    assert!(unknown.stderr.contains("no call has the id `c-nothing`"), "{}", unknown.stderr);
+}
+
+#[test]
+fn what_a_reader_no_longer_wants_is_not_an_error() {
+    let env = echo_env();
+    let mut child = env
+        .command(["call", "echo"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success(), "{said}");
+    assert_eq!(said, "");
+}

@@ -13,4 +13,5 @@ mod env;
 mod init;
 mod map;
 mod media;
+mod run;
 mod volume;
