@@ -50,6 +50,41 @@ fn a_project_that_can_not_be_written_is_not_half_written() {
 }
 
 #[test]
+fn the_python_template_works_as_it_is() {
+    let env = TestEnv::new();
+    make_clip(&env.project().join("clip.mp4"));
+    env.vdeploy("init python-handler app").exits(0);
+    env.vdeploy("deploy -y --manifest app").exits(0);
+    let ran = env.vdeploy("call thumbnails --args input=clip.mp4 count=3").exits(0);
+    let names = ["thumbnail-001.jpg", "thumbnail-002.jpg", "thumbnail-003.jpg"];
+    assert_eq!(ran.json()["thumbnails"], serde_json::json!(names));
+    let calls = env.vdeploy("calls ls --json").exits(0).json();
+    let progress = &calls[0]["attempts"][0]["progress"];
+    // The first is always kept, later ones from time to time.
+    assert_eq!(progress["phase"], "processing", "{progress}");
+    assert!(names.map(serde_json::Value::from).contains(&progress["message"]), "{progress}");
+    env.write("notes.mp4", "not a video");
+    let ran = env.vdeploy("call thumbnails --args input=notes.mp4").exits(5);
+    assert!(ran.stderr.contains("isn't a video"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_video_template_works_as_it_is() {
+    let env = TestEnv::new();
+    make_clip(&env.project().join("clip.mp4"));
+    env.vdeploy("init video app").exits(0);
+    env.vdeploy("deploy -y --manifest app").exits(0);
+    env.vdeploy("volume put footage clip.mp4").exits(0);
+    let probed = env.vdeploy("call probe --args input=vol://footage/clip.mp4").exits(0).json();
+    assert_eq!((&probed["width"], &probed["height"]), (&64.into(), &48.into()));
+    let ran = env
+        .vdeploy("call transcode --args input=vol://footage/clip.mp4 width=32 --output small.mp4")
+        .exits(0);
+    assert_eq!(ran.json()["verified"]["frames_out"], 10);
+    assert!(env.project().join("small.mp4").is_file());
+}
+
+#[test]
 fn templates_are_listed_and_typos_corrected() {
     let env = TestEnv::new();
     let listed = env.vdeploy("init --list --json").exits(0).json();
@@ -78,6 +113,17 @@ fn the_schema_in_the_repository_is_up_to_date() {
     let printed = TestEnv::new().vdeploy("schema").exits(0).stdout;
     let checked_in = read(&repository().join("templates/vdeploy.schema.json"));
     assert_eq!(printed, checked_in, "run `vdeploy schema > templates/vdeploy.schema.json`");
+}
+
+/// Two seconds, ten frames, 64 by 48.
+fn make_clip(path: &Path) {
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5:duration=2"])
+        .args(["-pix_fmt", "yuv420p"])
+        .arg(path)
+        .status()
+        .expect("ffmpeg starts");
+    assert!(made.success());
 }
 
 fn read(path: &Path) -> String {

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use vdeploy_runtime::function::Entry;
+use vdeploy_runtime::handlers;
+
 use crate::manifest::App;
 use crate::resource::bytes_text;
 
@@ -26,6 +29,7 @@ pub struct Note {
 /// What will be otherwise than asked on `machine`.
 pub fn notes(app: &App, machine: Machine) -> Vec<Note> {
     let mut notes = Vec::new();
+    let builtin = handlers::builtin();
     for (name, function) in &app.functions {
         let resources = &function.spec.resources;
         let mut add = |text| note(&mut notes, text, format!("function.{name}"));
@@ -35,6 +39,13 @@ pub fn notes(app: &App, machine: Machine) -> Vec<Note> {
         if let Some(asked) = resources.memory_bytes.filter(|asked| *asked > machine.memory_bytes) {
             let (asked, has) = (bytes_text(asked), machine.memory_bytes >> 20);
             add(format!("asks for {asked} of memory; this machine has {has}MiB"));
+        }
+        if let Entry::Builtin { handler } = &function.spec.entry
+            && builtin.describe(handler).is_none()
+        {
+            add(format!(
+                "handler `{handler}` isn't in this version of vdeploy: its calls will fail"
+            ));
         }
         if !resources.gpu.is_empty() {
             add("GPU models are ignored on the local target; a GPU is used if there is one".into());

@@ -77,14 +77,6 @@ pub enum FileProblem {
         /// What is wrong.
         why: String,
     },
-    /// There is no such built-in handler.
-    #[error("there is no built-in handler `{handler}`")]
-    NoHandler {
-        /// What was asked for.
-        handler: String,
-        /// What was probably meant.
-        suggestion: Option<&'static str>,
-    },
     /// The user's binary doesn't describe its handlers.
     #[error("`{binary} --describe` {why}")]
     NoDescription {
@@ -115,9 +107,6 @@ impl FileProblem {
             Self::Outside(_) => Some(
                 "move it below the folder of `vdeploy.toml`: the deployed copy keeps paths".into(),
             ),
-            Self::NoHandler { suggestion: Some(name), .. } => {
-                Some(format!("did you mean `{name}`?"))
-            }
             Self::NoDescription { .. } => Some(
                 "build it first; it must link `vdeploy-runtime` and call its `worker::main`".into(),
             ),

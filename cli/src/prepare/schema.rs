@@ -8,7 +8,6 @@ use serde_json::Value;
 use vdeploy_runtime::function::Entry;
 use vdeploy_runtime::handler::{Description, Registry};
 use vdeploy_runtime::handlers;
-use vdeploy_runtime::suggestion::did_you_mean;
 
 use super::FileProblem;
 use crate::manifest::Function;
@@ -55,21 +54,15 @@ impl Schemas {
         }
         let schema = match &origin {
             Origin::File(path) => read_schema(folder, path)?,
-            Origin::Builtin(handler) => self.builtin(handler)?,
+            // The manifest knows the names; one that no worker has yet brings no schema.
+            Origin::Builtin(handler) => match self.builtin.describe(handler) {
+                Some(description) => description.args,
+                None => return Ok(None),
+            },
             Origin::Binary(binary, handler) => self.of_binary(folder, binary, handler)?,
         };
         self.known.insert(origin, schema.clone());
         Ok(Some(schema))
-    }
-
-    fn builtin(&self, handler: &str) -> Result<Value, FileProblem> {
-        match self.builtin.describe(handler) {
-            Some(description) => Ok(description.args),
-            None => Err(FileProblem::NoHandler {
-                handler: handler.into(),
-                suggestion: did_you_mean(handler, self.builtin.names()),
-            }),
-        }
     }
 
     fn of_binary(

@@ -13,7 +13,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
@@ -23,7 +23,7 @@ use crate::environment;
 use crate::handler::Context;
 use crate::process;
 use crate::storage::{InputFile, OutputFile, StagedOutput};
-use crate::wire::{Artifact, Failure, FailureKind, Progress};
+use crate::wire::{Artifact, Failure, FailureKind, Phase, Progress};
 
 /// Bytes of JSON a program may print as its result.
 const RESULT_LIMIT: usize = 16 << 20;
@@ -31,6 +31,8 @@ const RESULT_LIMIT: usize = 16 << 20;
 const QUOTED_LINES: usize = 5;
 /// How long a program that was asked to end is waited for.
 const GRACE: Duration = Duration::from_secs(5);
+/// The line after a program's last event; not JSON.
+const END_OF_EVENTS: &str = "<end>";
 
 /// Runs `argv` for one call. Relative paths in `argv` and the program's own imports are those of
 /// `source`, the deployed copy of its code; it runs in the call's scratch folder.
@@ -52,7 +54,7 @@ pub(super) async fn run(
             Err(Failure::new(FailureKind::Cancelled, "the call was cancelled"))
         }
     };
-    events.abort();
+    end_events(events, &folders.events).await;
     let result = finished.and_then(|finished| finished.result(&argv[0]))?;
     for (name, output) in outputs {
         if output.path().exists() {
@@ -314,24 +316,52 @@ fn follow_events(path: &Path, cx: Context) -> tokio::task::JoinHandle<()> {
         let Ok(receiver) = opened else { return };
         let mut lines = BufReader::new(receiver).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            report_event(&line, &cx);
+            match line.trim() {
+                "" => {}
+                END_OF_EVENTS => return,
+                line => report_event(line, &cx),
+            }
         }
     })
+}
+
+/// Waits until what the program wrote last has been read: a pipe has no end while it is open for
+/// writing on this side, so it gets a line that no event can be.
+async fn end_events(mut events: tokio::task::JoinHandle<()>, path: &Path) {
+    let end = async {
+        let mut pipe = pipe::OpenOptions::new().open_sender(path)?;
+        pipe.write_all(format!("\n{END_OF_EVENTS}\n").as_bytes()).await
+    };
+    let ended = async { (end.await, (&mut events).await) };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
+        events.abort();
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Event {
-    Progress(Progress),
+    Progress(Map<String, Value>),
     Checkpoint(Value),
 }
 
 fn report_event(line: &str, cx: &Context) {
-    match serde_json::from_str(line) {
-        Ok(Event::Progress(progress)) => cx.progress(progress),
-        Ok(Event::Checkpoint(value)) => cx.checkpoint(value),
-        Err(error) => tracing::warn!(%error, line, "not an event"),
+    let reported = serde_json::from_str(line).and_then(|event| {
+        match event {
+            Event::Progress(progress) => cx.progress(progress_of(progress)?),
+            Event::Checkpoint(value) => cx.checkpoint(value),
+        }
+        Ok(())
+    });
+    if let Err(error) = reported {
+        tracing::warn!(%error, line, "not an event");
     }
+}
+
+/// Progress as a program says it: one that names no phase is at work.
+fn progress_of(mut said: Map<String, Value>) -> serde_json::Result<Progress> {
+    said.entry("phase").or_insert_with(|| json!(Phase::Processing));
+    serde_json::from_value(Value::Object(said))
 }
 
 fn collect_artifacts(cx: &Context) -> io::Result<()> {

@@ -18,9 +18,11 @@ def main():
     names = []
     for number in range(count):
         name = f"thumbnail-{number + 1:03}.jpg"
-        take(args["input"], seconds * (number + 0.5) / count, os.path.join(folder, name))
-        names.append(name)
+        if take(args["input"], seconds * number / count, os.path.join(folder, name)):
+            names.append(name)
         progress((number + 1) / count, name)
+    if not names:
+        fail(f"no picture could be taken of `{args['input']}`")
     json.dump({"thumbnails": names, "duration_seconds": seconds}, sys.stdout)
 
 
@@ -35,9 +37,8 @@ def duration(path):
 
 def take(path, second, picture):
     command = ["ffmpeg", "-v", "error", "-y", "-ss", str(second), "-i", path]
-    done = subprocess.run([*command, "-frames:v", "1", "-q:v", "3", picture], stdin=subprocess.DEVNULL)
-    if done.returncode != 0 or not os.path.exists(picture):
-        fail(f"can't take a picture at {second:.1f} s of `{path}`")
+    subprocess.run([*command, "-frames:v", "1", "-q:v", "3", picture], stdin=subprocess.DEVNULL)
+    return os.path.exists(picture)
 
 
 def progress(fraction, message):
