@@ -36,6 +36,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(init::Args),
+    Check(check::Args),
     Plan(plan::Args),
     Deploy(deploy::Args),
     Destroy(destroy::Args),
@@ -44,15 +46,13 @@ pub(crate) enum Command {
     Run(run::Args),
     Map(map::Args),
     Calls(calls::Args),
-    Executor(executor::Args),
-    Completions(completions::Args),
-    Check(check::Args),
-    Init(init::Args),
-    Man(man::Args),
-    Schema(schema::Args),
     Volume(volume::Args),
     Secret(secret::Args),
     State(state::Args),
+    Executor(executor::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Cli {
@@ -66,22 +66,22 @@ impl Cli {
 pub async fn run(cli: Cli) -> Result<Exit> {
     let settings = Settings::resolve(&cli.global)?;
     match cli.command {
+        Command::Init(args) => init::run(args, &settings),
+        Command::Check(args) => check::run(args, &settings).await,
         Command::Plan(args) => plan::run(args, &settings).await,
         Command::Deploy(args) => deploy::run(args, &settings).await,
         Command::Destroy(args) => destroy::run(args, &settings).await,
         Command::App(args) => app::run(args, &settings).await,
-        Command::Run(args) => run::run(args, &settings).await,
-        Command::Check(args) => check::run(args, &settings).await,
         Command::Call(args) => call::run(args, &settings).await,
+        Command::Run(args) => run::run(args, &settings).await,
         Command::Map(args) => map::run(args, &settings).await,
         Command::Calls(args) => calls::run(args, &settings).await,
-        Command::Executor(args) => executor::run(args, &settings).await,
-        Command::Completions(args) => completions::run(args, &settings),
-        Command::Init(args) => init::run(args, &settings),
-        Command::Man(args) => man::run(args, &settings),
-        Command::Schema(args) => schema::run(args, &settings),
         Command::Volume(args) => volume::run(args, &settings).await,
         Command::Secret(args) => secret::run(args, &settings).await,
         Command::State(args) => state::run(args, &settings).await,
+        Command::Executor(args) => executor::run(args, &settings).await,
+        Command::Schema(args) => schema::run(args, &settings),
+        Command::Completions(args) => completions::run(args, &settings),
+        Command::Man(args) => man::run(args, &settings),
     }
 }

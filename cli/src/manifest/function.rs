@@ -10,7 +10,7 @@ use super::app::Function;
 use super::check;
 use super::cron;
 use super::decode::{At, Entries, Table};
-use super::problem::{Problem, Problems, position};
+use super::problem::{Problem, Problems};
 use super::quantity::{Bytes, Seconds};
 use super::raw::{RawFunction, RawRetries};
 use super::resolve::{Known, text, values, variables};
@@ -39,7 +39,7 @@ pub(super) fn resolve(
         args: text(raw.args),
         spot: raw.spot.is_some_and(|spot| spot.value),
         schedule: text(raw.schedule),
-        line: position(known.text, name.span.start).0,
+        line: known.lines.position(name.span.start).0,
         spec: FunctionSpec {
             app: known.app.to_owned(),
             name: name.value.clone(),

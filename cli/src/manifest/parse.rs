@@ -11,7 +11,7 @@ use super::app::App;
 use super::check;
 use super::decode::Section;
 use super::document;
-use super::problem::{ManifestErrors, Problems};
+use super::problem::{Lines, ManifestErrors, Problems};
 use super::raw::RawManifest;
 use super::resolve;
 
@@ -44,9 +44,10 @@ fn read(text: &str, environment: &str, handlers: &[&str], problems: &mut Problem
     let table = document.get_ref();
     // Reading the whole once finds what is wrong in `[env]` itself.
     let whole = RawManifest::read(Section::of(table), problems);
+    let lines = Lines::of(text);
     let resolve = |table: &DeTable<'_>, problems: &mut Problems| {
         let raw = RawManifest::read(Section::of(table), problems);
-        resolve::app(raw, handlers, text, problems)
+        resolve::app(raw, handlers, &lines, problems)
     };
     for (other, _) in whole.env.iter().flat_map(|environments| &environments.value.0) {
         check::name(other, problems);

@@ -4,7 +4,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::problem::{ManifestErrors, Problem, position};
+use super::problem::{Lines, ManifestErrors, Problem};
 
 /// Every mistake with its line and an underlined place, separated by empty lines.
 pub(super) fn text(
@@ -39,8 +39,9 @@ fn group<'a>(problem: &'a Problem, path: &'a str, source: &'a str) -> Group<'a> 
 
 /// Every mistake as data.
 pub(super) fn json(errors: &ManifestErrors, source: &str) -> Value {
+    let lines = Lines::of(source);
     let one = |problem: &Problem| {
-        let (line, column) = position(source, problem.span.start);
+        let (line, column) = lines.position(problem.span.start);
         json!({
             "message": problem.message,
             "line": line,

@@ -10,7 +10,7 @@ use super::check;
 use super::decode::{At, Entries, Table};
 use super::function;
 use super::image;
-use super::problem::{Problem, Problems};
+use super::problem::{Lines, Problem, Problems};
 use super::raw::{RawApp, RawAws, RawBucket, RawManifest, RawSecret, RawTargets, RawVolume};
 
 /// What functions may refer to.
@@ -21,14 +21,14 @@ pub(super) struct Known<'a> {
     pub(super) secrets: Vec<&'a str>,
     pub(super) buckets: Vec<&'a str>,
     pub(super) handlers: &'a [&'a str],
-    pub(super) text: &'a str,
+    pub(super) lines: &'a Lines<'a>,
 }
 
 /// The app that `raw` means. With problems noted, it is only there to find more of them.
 pub(super) fn app(
     raw: RawManifest,
     handlers: &[&str],
-    source: &str,
+    lines: &Lines<'_>,
     problems: &mut Problems,
 ) -> App {
     let name = match &raw.app {
@@ -46,7 +46,7 @@ pub(super) fn app(
         secrets: names(&secrets),
         buckets: names(&buckets),
         handlers,
-        text: source,
+        lines,
     };
     let functions = functions(raw.function, &known, problems);
     App {
