@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exec::{self, ExecError};
 use super::job::HdrMetadata;
+use super::mp4::{self, Index, IndexError};
 use super::probe::{self, Count, Media};
 use super::{Tools, failure, input};
 use crate::wire::{Failure, FailureKind};
@@ -59,6 +60,13 @@ impl Tools {
         let json = exec::capture(&self.ffprobe, args, None, cancel).await.ok()?;
         probe::parse_first_frame(&json).ok()?
     }
+}
+
+/// The index of an MP4 or MOV file, read without starting ffprobe.
+pub async fn index(path: &Path) -> Result<Index, IndexError> {
+    let path = path.to_owned();
+    let work = tokio::task::spawn_blocking(move || mp4::read(std::fs::File::open(path)?));
+    work.await.unwrap_or_else(|stopped| Err(IndexError::Read(stopped.into())))
 }
 
 fn unreadable(name: &str) -> Failure {

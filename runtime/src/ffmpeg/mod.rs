@@ -11,6 +11,7 @@ pub mod input;
 pub mod inspect;
 pub mod job;
 pub mod log;
+pub mod mp4;
 pub mod probe;
 pub mod progress;
 pub mod rational;

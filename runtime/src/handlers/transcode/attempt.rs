@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::{Args, Verify};
 use super::plan::{self, Place, Plan};
-use super::verify::{self, Evidence, Verified};
+use super::verify::{self, Evidence, Verified, Written};
 use crate::ffmpeg::exec::{self, ExecError, Finished};
 use crate::ffmpeg::input::MAX_SECONDS;
 use crate::ffmpeg::probe::{Count, Media};
 use crate::ffmpeg::progress::Sample;
-use crate::ffmpeg::{args as argv, failure};
+use crate::ffmpeg::{args as argv, failure, inspect};
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
 use crate::handler::Context;
@@ -92,7 +92,7 @@ impl Attempt<'_> {
             return Ok(None);
         }
         self.cx.progress(Progress { phase: Phase::Verifying, ..Progress::default() });
-        let result = self.read_back(Count::Packets).await?;
+        let written = self.written().await?;
         let decoded = match self.args.verify {
             Verify::Full => Some(self.read_back(Count::Frames).await?),
             _ => None,
@@ -104,10 +104,21 @@ impl Attempt<'_> {
             input: self.media,
             expect: plan.expect,
             run,
-            result: &result,
+            written: written.as_ref(),
             decoded,
         };
         verify::judge(evidence).map(Some)
+    }
+
+    /// What is in the result; none without video.
+    async fn written(self) -> Result<Option<Written>, Failure> {
+        if self.place.container.is_mp4() {
+            match inspect::index(self.place.output).await {
+                Ok(index) => return Ok(Written::of_index(&index)),
+                Err(error) => tracing::debug!(%error, "the index says too little"),
+            }
+        }
+        Ok(Written::of_media(&self.read_back(Count::Packets).await?))
     }
 
     async fn read_back(self, count: Count) -> Result<Media, Failure> {
@@ -132,14 +143,16 @@ fn progress(sample: &Sample, total: Option<u64>, duration: Option<f64>) -> Progr
     let by_time = duration.filter(|d| *d > 0.0).map(|duration| sample.seconds / duration);
     let by_frames = total.filter(|t| *t > 0).map(|total| sample.frames as f64 / total as f64);
     let fraction = by_frames.or(by_time).map(|fraction| fraction.clamp(0.0, 1.0));
+    // ffmpeg says zero until it has counted for a while.
+    let known = |rate: f64| (rate > 0.0).then_some(rate);
     let left = total.map(|total| total.saturating_sub(sample.frames) as f64 / sample.fps);
     Progress {
         phase: Phase::Processing,
         fraction,
         frames: Some(sample.frames),
         total_frames: total,
-        fps: Some(sample.fps),
-        speed: Some(sample.speed),
+        fps: known(sample.fps),
+        speed: known(sample.speed),
         eta_seconds: left.filter(|seconds| seconds.is_finite()),
         message: None,
     }
@@ -206,6 +219,19 @@ mod tests {
         assert!(plan.output().video.encoder.is_hardware());
         let attempt = Attempt { cx: &cx, args: &args, media: &media, place };
         attempt.run(plan, hardware, &boasting()).await
+    }
+
+    #[test]
+    fn a_rate_that_is_not_known_yet_is_left_out() {
+        let first = Sample { frames: 1, ..Sample::default() };
+        let report = progress(&first, Some(50), None);
+        assert_eq!((report.fps, report.speed, report.eta_seconds), (None, None, None));
+        let later = Sample { frames: 25, fps: 50.0, speed: 2.0, ..Sample::default() };
+        let report = progress(&later, Some(50), None);
+        assert_eq!(
+            (report.fps, report.speed, report.eta_seconds),
+            (Some(50.0), Some(2.0), Some(0.5))
+        );
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::plan::Expect;
 use crate::ffmpeg::exec::Finished;
 use crate::ffmpeg::log::InputCount;
+use crate::ffmpeg::mp4::{self, Index};
 use crate::ffmpeg::probe::{Media, Stream};
 use crate::wire::{Failure, FailureKind};
 
@@ -17,7 +18,8 @@ const TOLERATED_LOSS: f64 = 0.05;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// ffmpeg's exit status and counts, and a count of the packets in the result.
+    /// ffmpeg's exit status and counts, and a count of the packets in the result: of those in the
+    /// index of an MP4 file, which has to match the file's size, or of those that were read.
     Packets,
     /// The same, and the result was decoded.
     Decoded,
@@ -44,6 +46,54 @@ pub struct Verified {
     pub method: Method,
 }
 
+/// What is in a file that was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// Packets of its video.
+    pub packets: u64,
+    /// Seconds.
+    pub duration: Option<f64>,
+    /// Width and height in pixels.
+    pub size: (u32, u32),
+    /// It is to be shown turned.
+    pub turned: bool,
+    /// Codecs of its audio tracks.
+    pub audio: Vec<String>,
+}
+
+impl Written {
+    /// What ffprobe found; none without video.
+    pub fn of_media(media: &Media) -> Option<Self> {
+        let (stream, picture) = media.video()?;
+        Some(Written {
+            packets: stream.counted_packets.unwrap_or(0),
+            duration: stream.duration.or(media.duration),
+            size: (picture.width, picture.height),
+            turned: picture.rotation != 0,
+            audio: media.audio().iter().map(|(stream, _)| stream.codec.clone()).collect(),
+        })
+    }
+
+    /// What an index says; none without video.
+    pub fn of_index(index: &Index) -> Option<Self> {
+        let (track, size) = index.tracks.iter().find_map(|track| match track.kind {
+            mp4::Kind::Video { width, height } => Some((track, (width, height))),
+            _ => None,
+        })?;
+        let audio = index.tracks.iter().filter_map(|track| match track.kind {
+            mp4::Kind::Audio { codec } => Some(codec.to_owned()),
+            _ => None,
+        });
+        Some(Written {
+            packets: track.samples,
+            duration: Some(track.duration),
+            size,
+            turned: false,
+            audio: audio.collect(),
+        })
+    }
+}
+
 /// What is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
@@ -55,22 +105,22 @@ pub struct Evidence<'a> {
     pub expect: Expect,
     /// What ffmpeg said.
     pub run: &'a Finished,
-    /// The result as it was read back.
-    pub result: &'a Media,
+    /// What is in the result, as it was read back; none when that is no video.
+    pub written: Option<&'a Written>,
     /// Frames that were decoded from the result, if they were.
     pub decoded: Option<u64>,
 }
 
 /// Accepts a result, or says what is wrong with it, or with the input that it comes from.
 pub fn judge(evidence: Evidence<'_>) -> Result<Verified, Failure> {
-    let Evidence { expect, run, result, decoded, .. } = evidence;
+    let Evidence { expect, run, written: result, decoded, .. } = evidence;
     let read = run.log.inputs.get(&(0, expect.stream)).copied().unwrap_or_default();
     if read.frames == 0 {
         return Err(no_frames(evidence, read));
     }
-    let (stream, picture) = result.video().ok_or_else(|| broken("it has no video"))?;
-    let written = stream.counted_packets.unwrap_or(0);
-    let duration = stream.duration.or(result.duration).unwrap_or(run.last.seconds);
+    let result = result.ok_or_else(|| broken("it has no video"))?;
+    let written = result.packets;
+    let duration = result.duration.unwrap_or(run.last.seconds);
     complete(evidence, read, duration)?;
     if expect.every_frame && written != read.frames {
         return Err(broken(format!("{} frames went in, {written} came out", read.frames)));
@@ -84,14 +134,13 @@ pub fn judge(evidence: Evidence<'_>) -> Result<Verified, Failure> {
         let decoded = decoded.unwrap_or(0);
         return Err(broken(format!("only {decoded} of its {written} frames can be decoded")));
     }
-    let size = (picture.width, picture.height);
-    if size != expect.size || picture.rotation != 0 {
+    let size = result.size;
+    if size != expect.size || result.turned {
         let (w, h) = expect.size;
         return Err(broken(format!("it is {}x{}, and {w}x{h} was asked for", size.0, size.1)));
     }
-    let audio: Vec<String> = result.audio().iter().map(|(s, _)| s.codec.clone()).collect();
-    if audio.len() != expect.audio {
-        let (has, wants) = (audio.len(), expect.audio);
+    if result.audio.len() != expect.audio {
+        let (has, wants) = (result.audio.len(), expect.audio);
         return Err(broken(format!("it has {has} audio tracks, and {wants} were expected")));
     }
     Ok(Verified {
@@ -101,7 +150,7 @@ pub fn judge(evidence: Evidence<'_>) -> Result<Verified, Failure> {
         duration_seconds: duration,
         width: size.0,
         height: size.1,
-        audio,
+        audio: result.audio.clone(),
         method: if decoded.is_some() { Method::Decoded } else { Method::Packets },
     })
 }
