@@ -97,6 +97,17 @@ impl<'a> ArgsSchema<'a> {
         found
     }
 
+    /// Whether there is an argument `output` that names a file to write.
+    pub fn takes_output(&self) -> bool {
+        let path = Value::String("file".into());
+        let found = |schema| {
+            let mut found = Vec::new();
+            self.find_files(schema, &path, &mut String::new(), &mut found);
+            found.iter().any(|file| file.direction == Direction::Output)
+        };
+        self.property("output").is_some_and(found)
+    }
+
     /// Makes relative paths absolute, so that they mean the same wherever the call runs.
     pub fn resolve_paths(&self, args: &mut Value, folder: &Path) {
         for file in self.files(args) {
@@ -336,6 +347,7 @@ mod tests {
             "input": "a.mp4", "output": "vol://v/o.mp4", "more": [{ "file": "b/c.wav" }] });
         let pointers: Vec<_> = compiled.files(&args).into_iter().map(|f| f.pointer).collect();
         assert_eq!(pointers, ["/input", "/output", "/more/0/file"]);
+        assert!(compiled.takes_output());
         compiled.resolve_paths(&mut args, Path::new("/clips"));
         let expected = json!({
             "input": "/clips/a.mp4", "output": "vol://v/o.mp4", "more": [{ "file": "/clips/b/c.wav" }] });

@@ -159,9 +159,24 @@ fn a_program_gets_its_files_and_its_outputs_appear_whole() {
     let again = env.vdeploy("call shout --args input=in.txt output=out.txt").exits(5);
     assert!(again.stderr.contains("already exists"), "{}", again.stderr);
     env.vdeploy("call shout --args input=in.txt output=out.txt --force").exits(0);
+    env.vdeploy("call shout --args input=in.txt --output named.txt").exits(0);
+    assert_eq!(std::fs::read_to_string(env.project().join("named.txt")).unwrap(), "HELLO");
+    let taken = env.vdeploy("call shout --args input=in.txt --output named.txt").exits(1);
+    assert!(taken.stderr.contains("already exists"), "{}", taken.stderr);
     let missing = env.vdeploy("call shout --args input=no.txt output=new.txt").exits(5);
     assert!(missing.stderr.contains("can't read input"), "{}", missing.stderr);
     assert!(!env.project().join("new.txt").exists());
+}
+
+#[test]
+fn what_a_program_leaves_behind_is_copied_to_where_it_is_wanted() {
+    let env = TestEnv::new();
+    env.publish_script("makes", r#"echo made > "$VDEPLOY_ARTIFACTS/a.txt"; echo '{}'"#);
+    env.vdeploy("call makes --output here.txt").exits(0);
+    assert_eq!(std::fs::read_to_string(env.project().join("here.txt")).unwrap(), "made\n");
+    env.publish_script("makes-nothing", "echo '{}'");
+    let none = env.vdeploy("call makes-nothing --output there.txt").exits(1);
+    assert!(none.stderr.contains("made no file"), "{}", none.stderr);
 }
 
 #[test]
@@ -271,4 +286,18 @@ fn what_a_reader_no_longer_wants_is_not_an_error() {
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(child.wait().unwrap().success(), "{said}");
     assert_eq!(said, "");
+}
+
+#[test]
+fn an_ended_call_is_made_again_or_forgotten() {
+    let env = echo_env();
+    env.vdeploy("call echo --args a=1").exits(0);
+    let first =
+        env.vdeploy("calls ls --json").exits(0).json()[0]["id"].as_str().unwrap().to_owned();
+    let again = env.run(["calls", "retry", &first]).exits(0).stdout;
+    let call = env.run(["calls", "get", again.trim(), "--wait"]).exits(0);
+    assert_eq!(call.json(), json!({ "a": 1 }));
+    assert_eq!(env.vdeploy("calls prune").exits(0).stderr, "forgot 0 calls\n");
+    assert_eq!(env.vdeploy("calls prune --older-than 0s").exits(0).stderr, "forgot 2 calls\n");
+    assert_eq!(env.vdeploy("calls ls --json").exits(0).json(), json!([]));
 }

@@ -11,6 +11,7 @@
 mod call;
 mod env;
 mod init;
+mod kill;
 mod manifest;
 mod map;
 mod media;

@@ -81,15 +81,32 @@ pub(crate) async fn wait_for(
     priority: i32,
     settings: &Settings,
 ) -> Result<Exit> {
-    let values = input.read(function, settings)?;
+    let mut values = input.read(function, settings)?;
     let force = output.force;
     let target = output.output.as_deref().map(|path| free_target(path, force)).transpose()?;
+    let target = target.filter(|target| !written_by_handler(function, &mut values, target));
     let options = CallOptions { overwrite: force, detached: false, priority };
     let call = client.spawn(function, values, &options).await?;
     settings.printer.detail(format!("call {call}"));
     let outcome = follow(&client, &call, settings).await?;
     client.close().await?;
     report(outcome, target.as_deref(), force, settings)
+}
+
+/// Lets the handler itself write to `target` where it takes an output and none was named: so it
+/// knows the file's ending, and nothing is copied.
+fn written_by_handler(function: &Published, values: &mut Value, target: &Path) -> bool {
+    let schema = function.function.schema.as_ref();
+    let takes_output = schema
+        .and_then(|schema| ArgsSchema::compile(schema).ok())
+        .is_some_and(|schema| schema.takes_output());
+    match (values.as_object_mut(), target.to_str()) {
+        (Some(values), Some(target)) if takes_output && !values.contains_key("output") => {
+            values.insert("output".into(), target.into());
+            true
+        }
+        _ => false,
+    }
 }
 
 /// The client of this command's environment.

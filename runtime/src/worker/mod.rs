@@ -5,7 +5,7 @@ pub mod frame;
 mod stdio;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -83,9 +83,13 @@ pub async fn execute(
     let run = tokio::spawn(run(worker.clone(), cx.clone()));
     let result = run.await.unwrap_or_else(|error| Err(panicked(error)));
     let outcome = Outcome::from_result(result.map(|value| (value, cx.artifacts())));
-    remove(folders.0).await;
+    remove(&folders.0).await;
     if !matches!(outcome, Outcome::Succeeded { .. }) {
-        remove(folders.1).await;
+        remove(&folders.1).await;
+    }
+    if let Some(call) = folders.0.parent() {
+        // It stays when it holds a log or artifacts.
+        let _ = tokio::fs::remove_dir(call).await;
     }
     outcome
 }
@@ -112,7 +116,7 @@ fn panicked(error: tokio::task::JoinError) -> Failure {
     }
 }
 
-async fn remove(folder: PathBuf) {
+async fn remove(folder: &Path) {
     // It is only there when something was put into it.
     let _ = tokio::fs::remove_dir_all(folder).await;
 }

@@ -104,7 +104,7 @@ fn state(name: &str) -> Result<CallState, String> {
     })
 }
 
-fn age(text: &str) -> Result<SignedDuration, String> {
+pub(super) fn age(text: &str) -> Result<SignedDuration, String> {
     // A duration such as `3d` has a unit that differs in length only for calendars.
     let days = text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok());
     match days {

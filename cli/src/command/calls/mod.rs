@@ -1,16 +1,18 @@
-//! `vdeploy calls`: looking at calls, and cancelling them.
+//! `vdeploy calls`: looking at calls, cancelling them, making them again, forgetting them.
 
 mod cancel;
 mod get;
 mod logs;
 mod ls;
+mod prune;
+mod retry;
 
 use vdeploy_runtime::client::Client;
 
 use crate::error::{Exit, Result};
 use crate::settings::Settings;
 
-/// Look at calls and cancel them
+/// Look at calls, cancel them, make them again
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -23,6 +25,8 @@ enum Command {
     Get(get::Args),
     Logs(logs::Args),
     Cancel(cancel::Args),
+    Retry(retry::Args),
+    Prune(prune::Args),
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
@@ -32,5 +36,7 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
         Command::Get(args) => get::run(args, client, settings).await,
         Command::Logs(args) => logs::run(args, &client, settings).await,
         Command::Cancel(args) => cancel::run(args, client, settings).await,
+        Command::Retry(args) => retry::run(args, &client, settings).await,
+        Command::Prune(args) => prune::run(args, &client, settings).await,
     }
 }

@@ -82,6 +82,14 @@ impl Queue {
         rows.into_iter().map(|(seq, call)| self.with_attempts(seq, call)).collect()
     }
 
+    /// Forgets calls that ended before `before`, and says which.
+    pub(super) fn forget_ended(&self, before: Timestamp) -> rusqlite::Result<Vec<CallId>> {
+        self.db
+            .prepare_cached("DELETE FROM calls WHERE ended < ?1 RETURNING id")?
+            .query_map([before.as_millisecond()], |row| Ok(CallId(row.get(0)?)))?
+            .collect()
+    }
+
     fn with_attempts(&self, seq: i64, mut call: CallRecord) -> rusqlite::Result<CallRecord> {
         call.attempts = self
             .db

@@ -26,6 +26,8 @@ pub use record::{AttemptRecord, CallRecord, CallState, NewCall};
 pub use schedule::Capacity;
 pub use setup::{Setup, machine_capacity};
 
+use jiff::Timestamp;
+
 use crate::clock;
 use crate::wire::{CallId, Outcome};
 use queue::Queue;
@@ -137,6 +139,21 @@ impl LocalDispatcher {
     /// Calls that pass the filter, newest first.
     pub async fn calls(&self, filter: CallFilter) -> Result<Vec<CallRecord>, DispatchError> {
         Ok(self.writer.write(move |queue| queue.calls(&filter)).await?)
+    }
+
+    /// Forgets calls that ended before `before`, with their logs and the artifacts that were left
+    /// in their folders, and says how many.
+    pub async fn prune(&self, before: Timestamp) -> Result<usize, DispatchError> {
+        let forgotten = self.writer.write(move |queue| queue.forget_ended(before)).await?;
+        for id in &forgotten {
+            match std::fs::remove_dir_all(self.folder(id)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(%id, %error, "the folder of a call stays");
+                }
+                _ => {}
+            }
+        }
+        Ok(forgotten.len())
     }
 
     /// The folder of a call: `log` when it said something, `artifacts/` when it made some.
