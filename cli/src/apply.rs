@@ -184,3 +184,159 @@ fn intent(step: &Step) -> Option<Change> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::desired::ResourceSet;
+    use crate::fingerprint::Fingerprint;
+    use crate::manifest::Image;
+    use crate::plan::{Goal, Question, plan};
+    use crate::provider::MemoryProvider;
+    use crate::resource::{Kind, NamedImage, Source, Volume};
+    use crate::state::State;
+    use crate::store::MemoryStore;
+    use vdeploy_runtime::function::{Entry, FunctionSpec};
+
+    fn function(name: &str, cpu: f64, source: Option<&Fingerprint>) -> Resource {
+        let entry = Entry::Builtin { handler: "echo".into() };
+        let spec = serde_json::json!({"app": "app", "name": name, "entry": entry});
+        let mut spec: FunctionSpec = serde_json::from_value(spec).unwrap();
+        spec.resources.cpu = cpu;
+        spec.source = source.map(Fingerprint::to_string);
+        Resource::Function(Box::new(spec))
+    }
+
+    fn source(code: u8) -> (Resource, Fingerprint) {
+        let hash = Fingerprint::of(&code);
+        (Resource::Source(Source { hash: hash.clone(), files: 1, bytes: 1 }), hash)
+    }
+
+    fn set(resources: impl IntoIterator<Item = Resource>) -> ResourceSet {
+        resources.into_iter().map(|resource| (resource.id(), resource)).collect()
+    }
+
+    async fn decide(
+        wanted: ResourceSet,
+        store: &mut MemoryStore,
+        provider: &MemoryProvider,
+    ) -> (Plan, State) {
+        let state = store.load("app").await.unwrap();
+        let ids = wanted.keys().chain(state.records.keys()).cloned().collect();
+        let observed = provider.observe(&ids).await.unwrap();
+        let goal =
+            if wanted.is_empty() { Goal::Destroy { delete_data: false } } else { Goal::Deploy };
+        let question = Question {
+            app: "app",
+            environment: "main",
+            target: "memory",
+            goal,
+            wanted,
+            state: &state,
+            observed: &observed,
+            notes: Vec::new(),
+        };
+        (plan(question).unwrap(), state.clone())
+    }
+
+    async fn reach(
+        wanted: &ResourceSet,
+        store: &mut MemoryStore,
+        provider: &MemoryProvider,
+        stop: &CancellationToken,
+    ) -> (Applied, Vec<Event>) {
+        let (plan, _) = decide(wanted.clone(), store, provider).await;
+        let mut events = Vec::new();
+        let now = Timestamp::UNIX_EPOCH;
+        let cx = Applier { store, provider, stop, failpoint: &Failpoint::none(), now };
+        let applied = apply(&plan, cx, |event| events.push(event)).await.unwrap();
+        (applied, events)
+    }
+
+    #[tokio::test]
+    async fn a_failure_takes_only_what_depends_on_it() {
+        let (code, hash) = source(1);
+        let wanted =
+            set([code.clone(), function("with", 1.0, Some(&hash)), function("without", 1.0, None)]);
+        let provider = MemoryProvider::failing([code.id()]);
+        let (mut store, stop) = (MemoryStore::default(), CancellationToken::new());
+        let (applied, events) = reach(&wanted, &mut store, &provider, &stop).await;
+        assert_eq!((applied.failed, applied.skipped, applied.summary.add), (1, 1, 1));
+        assert_eq!(applied.version, None);
+        let needs =
+            Event::Skipped { id: ResourceId::new(Kind::Function, "with"), needs: code.id() };
+        assert!(events.contains(&needs), "{events:?}");
+        assert!(store.load("app").await.unwrap().versions.is_empty());
+    }
+
+    #[tokio::test]
+    async fn stopping_ends_before_the_next_step_and_the_next_run_goes_on() {
+        let wanted = set([function("a", 1.0, None), function("b", 1.0, None)]);
+        let (mut store, provider) = (MemoryStore::default(), MemoryProvider::default());
+        let stop = CancellationToken::new();
+        let (plan, _) = decide(wanted.clone(), &mut store, &provider).await;
+        let cx = Applier {
+            store: &mut store,
+            provider: &provider,
+            stop: &stop,
+            failpoint: &Failpoint::none(),
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let applied = apply(&plan, cx, |_| stop.cancel()).await.unwrap();
+        assert!(applied.interrupted);
+        assert_eq!(provider.resources().len(), 1);
+        let on = CancellationToken::new();
+        let (applied, _) = reach(&wanted, &mut store, &provider, &on).await;
+        assert_eq!((applied.summary.add, applied.version), (1, Some(1)));
+    }
+
+    prop_compose! {
+        fn resources()(
+            functions in prop::collection::btree_map("[a-d]", (1u8..3, prop::option::of(0u8..3)), 0..4),
+            volumes in prop::collection::btree_set("[v-z]", 0..3),
+            image in prop::option::of("[a-b]"),
+        ) -> ResourceSet {
+            let mut all: BTreeMap<_, _> = set(volumes.into_iter().map(|name| {
+                Resource::Volume(Volume { name })
+            }));
+            all.extend(set(image.map(|kind| {
+                let recipe = Image { kind: Some(kind), ..Image::default() };
+                Resource::Image(Box::new(NamedImage { name: "i".into(), recipe }))
+            })));
+            for (name, (cpu, code)) in functions {
+                let code = code.map(source);
+                let hash = code.as_ref().map(|(_, hash)| hash.clone());
+                all.extend(set(code.map(|(resource, _)| resource)));
+                all.extend(set([function(&name, f64::from(cpu), hash.as_ref())]));
+            }
+            all
+        }
+    }
+
+    proptest! {
+        /// Whatever was deployed before, one run reaches what is wanted, and the next has nothing to
+        /// do; only code of earlier versions stays beside it.
+        #[test]
+        fn any_app_is_reached_from_any_other(history in prop::collection::vec(resources(), 1..4)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let (mut store, provider) = (MemoryStore::default(), MemoryProvider::default());
+                let stop = CancellationToken::new();
+                for wanted in &history {
+                    reach(wanted, &mut store, &provider, &stop).await;
+                    let (again, state) = decide(wanted.clone(), &mut store, &provider).await;
+                    prop_assert!(again.is_empty(), "{:?}", again.steps);
+                    let mut there = provider.resources();
+                    prop_assert!(there.keys().eq(state.records.keys()));
+                    there.retain(|id, _| id.kind != Kind::Source || wanted.contains_key(id));
+                    prop_assert_eq!(&there, wanted);
+                }
+                Ok(())
+            })?;
+        }
+    }
+}

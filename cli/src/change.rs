@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vdeploy_runtime::catalog::{self, Published};
 use vdeploy_runtime::clock;
@@ -247,7 +248,7 @@ pub(crate) async fn carry_out(settings: &Settings, planned: Planned, yes: bool) 
     if !yes && !printer.confirm(&question, settings.interactive)? {
         return Err(CliError::failed("nothing was changed: the plan was not agreed to"));
     }
-    let stop = stop_on_interrupt(settings);
+    let stop = stop_on_signal(settings)?;
     let mut events = Vec::new();
     let applied = apply_plan(settings, &planned, &stop, |event| {
         printer.note(ui::plan::event_text(&event, printer));
@@ -278,17 +279,22 @@ async fn apply_plan(
     Ok(apply(plan, cx, report).await?)
 }
 
-/// A token that the first Ctrl-C cancels.
-fn stop_on_interrupt(settings: &Settings) -> CancellationToken {
+/// A token that the first Ctrl-C, or a polite `kill`, cancels.
+fn stop_on_signal(settings: &Settings) -> Result<CancellationToken> {
+    let failed = |error| CliError::failed("can't listen for signals").cause(error);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let stop = CancellationToken::new();
     let (cancelled, printer) = (stop.clone(), settings.printer);
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            printer.note("interrupted: finishing the step in hand");
-            cancelled.cancel();
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
+        printer.note("interrupted: finishing the step in hand");
+        cancelled.cancel();
     });
-    stop
+    Ok(stop)
 }
 
 fn finish(settings: &Settings, plan: &Plan, applied: &Applied, events: &[Event]) -> Result<Exit> {

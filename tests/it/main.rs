@@ -9,11 +9,16 @@
 )]
 
 mod call;
+mod crash;
+mod deploy;
 mod env;
 mod init;
 mod kill;
 mod manifest;
 mod map;
 mod media;
+mod plan;
 mod run;
+mod secret;
+mod state;
 mod volume;
