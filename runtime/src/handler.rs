@@ -29,7 +29,7 @@ pub trait Handler: Send + Sync + 'static {
     /// One line for listings.
     const ABOUT: &'static str;
 
-    /// Does the work. It must stop soon after [`Context::cancelled`] resolves, and leave no file
+    /// Does the work. It must stop soon after [`Context::cancellation`] says so, and leave no file
     /// behind unless it succeeds.
     fn run(
         &self,
