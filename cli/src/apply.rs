@@ -1,8 +1,9 @@
 //! Walks a plan: intent, provider call, record, event. Compares and decides nothing.
 //!
-//! Intents of a wave are recorded in one transaction before its first step, every completion by
-//! itself, and the last completion together with the version. So whenever the process dies, the
-//! next plan finds a step to do, and knows where to look for what was left.
+//! Intents of a wave are recorded in one transaction before its first step, completions a few at a
+//! time, and the last ones together with the version. So whenever the process dies, the next plan
+//! finds a step to do, and knows where to look for what was left: a completion that was not recorded
+//! is one that the next run finds done.
 
 use std::collections::BTreeSet;
 
@@ -32,6 +33,10 @@ pub struct Applier<'a, S, P> {
     pub now: Timestamp,
 }
 
+/// How many completions are recorded together at most. A commit waits for the disk, which takes
+/// longer than the step of a local target; what it may cost is looking at so many resources again.
+const BATCH: usize = 32;
+
 /// One run through a plan.
 struct Run<'a, S, P, F> {
     plan: &'a Plan,
@@ -40,18 +45,19 @@ struct Run<'a, S, P, F> {
     report: F,
     applied: Applied,
     missing: BTreeSet<ResourceId>,
+    unrecorded: Vec<&'a Step>,
 }
 
 /// Applies `plan` and tells `report` what happens. A step that fails takes only the steps with it
 /// that need its resource; an error means that nothing could be recorded anymore.
-pub async fn apply<S: StateStore, P: Provider>(
-    plan: &Plan,
-    cx: Applier<'_, S, P>,
+pub async fn apply<'a, S: StateStore, P: Provider>(
+    plan: &'a Plan,
+    cx: Applier<'a, S, P>,
     report: impl FnMut(Event),
 ) -> Result<Applied, StoreError> {
     let basis = plan.basis.clone();
-    let missing = BTreeSet::new();
-    let mut run = Run { plan, cx, basis, report, applied: Applied::default(), missing };
+    let (applied, missing, unrecorded) = (Applied::default(), BTreeSet::new(), Vec::new());
+    let mut run = Run { plan, cx, basis, report, applied, missing, unrecorded };
     for wave in plan.steps.chunk_by(|a, b| a.wave == b.wave) {
         run.wave(wave).await?;
         if run.applied.interrupted {
@@ -62,21 +68,21 @@ pub async fn apply<S: StateStore, P: Provider>(
     Ok(run.applied)
 }
 
-impl<S: StateStore, P: Provider, F: FnMut(Event)> Run<'_, S, P, F> {
-    async fn wave(&mut self, steps: &[Step]) -> Result<(), StoreError> {
+impl<'a, S: StateStore, P: Provider, F: FnMut(Event)> Run<'a, S, P, F> {
+    async fn wave(&mut self, steps: &'a [Step]) -> Result<(), StoreError> {
         let intents: Vec<_> = steps.iter().filter_map(intent).collect();
         self.record("intent", &intents).await?;
         for step in steps {
             if self.cx.stop.is_cancelled() {
                 self.applied.interrupted = true;
-                return Ok(());
+                break;
             }
             self.step(step).await?;
         }
-        Ok(())
+        self.record_done().await
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), StoreError> {
+    async fn step(&mut self, step: &'a Step) -> Result<(), StoreError> {
         let deps = step.after.as_ref().map(Resource::deps).unwrap_or_default();
         if let Some(needs) = deps.into_iter().find(|id| self.missing.contains(id)) {
             self.applied.skipped += 1;
@@ -84,7 +90,10 @@ impl<S: StateStore, P: Provider, F: FnMut(Event)> Run<'_, S, P, F> {
             return Ok(());
         }
         match self.perform(step).await {
-            Ok(()) => self.done(step).await,
+            Ok(()) => {
+                self.unrecorded.push(step);
+                if self.unrecorded.len() == BATCH { self.record_done().await } else { Ok(()) }
+            }
             Err(error) => {
                 self.failed(step, &error);
                 Ok(())
@@ -111,18 +120,19 @@ impl<S: StateStore, P: Provider, F: FnMut(Event)> Run<'_, S, P, F> {
         Ok(())
     }
 
-    async fn done(&mut self, step: &Step) -> Result<(), StoreError> {
-        let mut changes = vec![match &step.after {
-            Some(after) => Change::Have(after.clone()),
-            None => Change::Drop(step.id.clone()),
-        }];
-        let last = self.plan.steps.last().is_some_and(|last| last.id == step.id);
-        if last && self.is_complete() {
+    /// Records the steps that were done, with the version after the last, and tells of them.
+    async fn record_done(&mut self) -> Result<(), StoreError> {
+        let done = std::mem::take(&mut self.unrecorded);
+        let mut changes: Vec<_> = done.iter().map(|step| completion(step)).collect();
+        let last = self.plan.steps.last().map(|step| &step.id);
+        if done.last().is_some_and(|step| Some(&step.id) == last) && self.is_complete() {
             changes.extend(self.ending());
         }
         self.record("record", &changes).await?;
-        self.applied.summary.count(step.action);
-        (self.report)(Event::Done { id: step.id.clone(), action: step.action });
+        for step in done {
+            self.applied.summary.count(step.action);
+            (self.report)(Event::Done { id: step.id.clone(), action: step.action });
+        }
         Ok(())
     }
 
@@ -175,6 +185,13 @@ impl<S: StateStore, P: Provider, F: FnMut(Event)> Run<'_, S, P, F> {
         self.basis = self.cx.store.append(&self.plan.app, &self.basis, changes).await?;
         self.cx.failpoint.hit(&format!("after-{what}"));
         Ok(())
+    }
+}
+
+fn completion(step: &Step) -> Change {
+    match &step.after {
+        Some(after) => Change::Have(after.clone()),
+        None => Change::Drop(step.id.clone()),
     }
 }
 
@@ -275,7 +292,8 @@ mod tests {
 
     #[tokio::test]
     async fn stopping_ends_before_the_next_step_and_the_next_run_goes_on() {
-        let wanted = set([function("a", 1.0, None), function("b", 1.0, None)]);
+        let (code, hash) = source(1);
+        let wanted = set([code, function("a", 1.0, Some(&hash))]);
         let (mut store, provider) = (MemoryStore::default(), MemoryProvider::default());
         let stop = CancellationToken::new();
         let (plan, _) = decide(wanted.clone(), &mut store, &provider).await;
