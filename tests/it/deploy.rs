@@ -1,6 +1,7 @@
 //! Deploying, going back, destroying.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -56,6 +57,27 @@ fn a_deployment_says_what_it_did_and_the_next_that_there_is_nothing_to_do() {
     assert_snapshot!(again.stderr, @r"No changes. `reel` is as the manifest says (4 resources).");
     let json = env.vdeploy("deploy -y --json").exits(0).json();
     assert_eq!(json["applied"]["version"], serde_json::Value::Null);
+}
+
+#[test]
+fn what_handlers_take_is_recorded_with_them() {
+    let env = TestEnv::new();
+    let describe = r#"[{"name": "blur", "about": "", "args": {"title": "mine"}, "output": {}}]"#;
+    let binary = env.write("bin/handlers", format!("#!/bin/sh\necho '{describe}'\n"));
+    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+    env.write("args.json", r#"{"title": "from a file"}"#);
+    let own = "[function.own]\nbinary = \"bin/handlers\"\nhandler = \"blur\"\n";
+    let file = "[function.file]\ncommand = [\"cat\"]\nargs = \"args.json\"\n";
+    env.write("vdeploy.toml", format!("[app]\nname = \"reel\"\n{own}{file}"));
+    env.vdeploy("deploy -y").exits(0);
+    assert_eq!(published(&env, "own")["function"]["schema"]["title"], "mine");
+    assert_eq!(published(&env, "file")["function"]["schema"]["title"], "from a file");
+    env.write("vdeploy.toml", format!("[app]\nname = \"reel\"\n{}", own.replace("blur", "blr")));
+    let unknown = env.vdeploy("plan").exits(2);
+    assert!(unknown.stderr.contains("has no handler `blr`; it has `blur`"), "{}", unknown.stderr);
+    env.write("bin/handlers", "#!/bin/sh\nexit 3\n");
+    let silent = env.vdeploy("plan").exits(2);
+    assert!(silent.stderr.contains("ended with exit status: 3"), "{}", silent.stderr);
 }
 
 #[test]
@@ -145,6 +167,7 @@ fn what_failed_is_said_the_rest_is_done_and_the_same_command_mends_it() {
     let partly = env.vdeploy("deploy -y").exits(4);
     assert!(partly.stderr.contains("function.echo failed"), "{}", partly.stderr);
     assert!(partly.stderr.contains("cause:"), "{}", partly.stderr);
+    assert!(partly.stderr.contains("Deployed `reel` in part: 3 added"), "{}", partly.stderr);
     std::fs::remove_dir(in_the_way).unwrap();
     env.vdeploy("deploy -y").exits(0);
     env.vdeploy("plan --detailed-exitcode").exits(0);

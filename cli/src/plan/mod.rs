@@ -5,6 +5,8 @@
 mod decide;
 mod notes;
 mod saved;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -165,6 +165,7 @@ pub fn applied_text(plan: &Plan, applied: &Applied) -> String {
     let counts = format!("{add} added, {change} changed, {destroy} destroyed");
     let app = &plan.app;
     match (plan.destroy, applied.version) {
+        (true, _) if applied.failed > 0 => format!("Destroyed `{app}` in part: {counts}."),
         (true, _) => format!("Destroyed `{app}`: {counts}."),
         (false, Some(version)) => format!("Deployed `{app}` version {version}: {counts}."),
         (false, None) => format!("Deployed `{app}` in part: {counts}."),

@@ -1,8 +1,10 @@
 //! The recipe that `plan`, `deploy`, `destroy` and `app rollback` share: load, observe, plan, ask,
 //! apply, report.
 
+mod explain;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -12,18 +14,20 @@ use vdeploy_runtime::home::EnvironmentHome;
 use vdeploy_runtime::storage::Contents;
 use vdeploy_runtime::suggestion::did_you_mean;
 
+pub(crate) use explain::holder_text;
+
 use crate::apply::{Applier, apply};
 use crate::desired::{ResourceSet, desired};
 use crate::error::{CliError, Exit, Result};
 use crate::event::{Applied, Event};
 use crate::manifest::{self, Manifest};
-use crate::plan::{Goal, MissingSecret, Note, Observed, Plan, PlanError, Question, notes, plan};
-use crate::prepare::{PrepareError, SourceFiles, prepare};
-use crate::provider::{Deployment, LocalProvider, Provider, ProviderError, machine};
+use crate::plan::{Goal, Note, Observed, Plan, Question, notes, plan};
+use crate::prepare::{SourceFiles, prepare};
+use crate::provider::{Deployment, LocalProvider, Provider, machine};
 use crate::resource::{Kind, Resource, ResourceId};
 use crate::settings::Settings;
 use crate::state::State;
-use crate::store::{Holder, Lock, LockError, SqliteStore, StateStore, StoreError};
+use crate::store::{Holder, Lock, LockError, SqliteStore, StateStore};
 use crate::ui;
 
 /// What is to be planned.
@@ -99,7 +103,7 @@ fn holder(settings: &Settings, operation: &str) -> Holder {
 pub(crate) fn from_manifest(settings: &Settings) -> Result<Request> {
     environment(settings)?;
     let Manifest { root, app, path } = manifest::load(settings)?;
-    let prepared = prepare(&app, &root).map_err(|error| explain_file(&error, &path))?;
+    let prepared = prepare(&app, &root).map_err(|error| explain::explain_file(&error, &path))?;
     Ok(Request {
         goal: Goal::Deploy,
         notes: notes(&app, machine()),
@@ -303,8 +307,8 @@ fn finish(settings: &Settings, plan: &Plan, applied: &Applied, events: &[Event])
         return Err(CliError::new(Exit::Interrupted, "interrupted; what was done is recorded")
             .hint("go on with the same command"));
     }
+    settings.printer.note(ui::plan::applied_text(plan, applied));
     if applied.failed + applied.skipped == 0 {
-        settings.printer.note(ui::plan::applied_text(plan, applied));
         return Ok(Exit::Ok);
     }
     let done = events.iter().any(|event| matches!(event, Event::Done { .. }));
@@ -328,91 +332,6 @@ fn report(settings: &Settings, plan: &Plan, applied: &Applied, events: &[Event])
         "events": events,
     });
     Ok(settings.printer.data_json(&value)?)
-}
-
-fn explain_file(error: &PrepareError, manifest: &Path) -> CliError {
-    let message = format!("{error} (in `{}`)", manifest.display());
-    let cli = CliError::usage(message).caused_by(&error.problem);
-    match error.problem.hint() {
-        Some(hint) => cli.hint(hint),
-        None => cli,
-    }
-}
-
-impl From<PlanError> for CliError {
-    fn from(error: PlanError) -> Self {
-        let PlanError::MissingSecrets { environment, secrets } = &error;
-        secrets.iter().fold(CliError::failed(error.to_string()), |cli, secret| {
-            cli.cause(missing_text(secret)).hint(missing_hint(secret, environment))
-        })
-    }
-}
-
-fn missing_text(secret: &MissingSecret) -> String {
-    let keys: Vec<_> = secret.keys.iter().map(|key| format!("`{key}`")).collect();
-    if secret.exists {
-        format!("secret `{}` lacks {}", secret.name, keys.join(", "))
-    } else {
-        format!("there is no secret `{}`", secret.name)
-    }
-}
-
-fn missing_hint(secret: &MissingSecret, environment: &str) -> String {
-    let MissingSecret { name, exists, keys } = secret;
-    let force = if *exists { " --merge" } else { "" };
-    let keys: String = match keys.as_slice() {
-        [] => " KEY=-".into(),
-        keys => keys.iter().map(|key| format!(" {key}=-")).collect(),
-    };
-    let environment =
-        if environment == "main" { String::new() } else { format!(" -e {environment}") };
-    format!("enter it with `vdeploy secret create {name}{keys}{force}{environment}`")
-}
-
-impl From<StoreError> for CliError {
-    fn from(error: StoreError) -> Self {
-        let cli = CliError::failed(error.to_string());
-        let cli = match std::error::Error::source(&error) {
-            Some(source) => cli.caused_by(source),
-            None => cli,
-        };
-        match error {
-            StoreError::Moved(_) => cli.hint("look at what is left to do: `vdeploy plan`"),
-            StoreError::Later(_) => cli.hint("use that version, or a later one"),
-            _ => cli,
-        }
-    }
-}
-
-impl From<ProviderError> for CliError {
-    fn from(error: ProviderError) -> Self {
-        CliError::failed(error.to_string()).caused_by(&*error.source)
-    }
-}
-
-impl From<LockError> for CliError {
-    fn from(error: LockError) -> Self {
-        let cli = CliError::failed(error.to_string());
-        match error {
-            LockError::Io { source, .. } => cli.cause(source),
-            LockError::Held { holder: None } => {
-                cli.hint("wait for it to end, or break its lock: `vdeploy state unlock --force`")
-            }
-            LockError::Held { holder: Some(holder) } => cli
-                .cause(holder_text(&holder))
-                .hint("wait for it to end")
-                .hint(format!(
-                    "if it hangs, end it with `kill {}` on `{}`, or break its lock: `vdeploy state unlock --force`",
-                    holder.pid, holder.host
-                )),
-        }
-    }
-}
-
-/// Who holds a lock, in one line.
-pub(crate) fn holder_text(holder: &Holder) -> String {
-    let Holder { user, host, pid, operation, since } = holder;
-    format!("`{operation}` by {user}@{host}, process {pid}, since {since:.0}")
 }
 
 /// The app that a command means: the one that is named, else the manifest's.
