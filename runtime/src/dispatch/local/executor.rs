@@ -58,6 +58,8 @@ pub(super) enum Signal {
     News(WorkerKey, News),
     /// An end was recorded; the flag tells whether it was the first.
     Recorded(CallEvent, bool),
+    /// The queue can't be read or written: nothing can be promised any more.
+    Broken(QueueError),
 }
 
 /// Names a worker within one executor.
@@ -110,7 +112,8 @@ pub(super) struct Executor {
     watchers: Vec<Subscription>,
     /// Looks at the queue and records of ends that are on their way.
     in_flight: usize,
-    wanted_look: bool,
+    looking: bool,
+    look_again: bool,
 }
 
 #[derive(Debug)]
@@ -122,6 +125,7 @@ struct FunctionQueue {
     running: u32,
     idle: Vec<WorkerKey>,
     fetching: bool,
+    fetch_again: bool,
     /// The queue may hold more than is in memory.
     more: bool,
 }
@@ -167,7 +171,8 @@ impl Executor {
             due: None,
             watchers: Vec::new(),
             in_flight: 0,
-            wanted_look: false,
+            looking: false,
+            look_again: false,
         }
     }
 
@@ -182,9 +187,9 @@ impl Executor {
             let timer = self.next_timer();
             tokio::select! {
                 Some(signal) = incoming.recv() => {
-                    self.handle(signal);
+                    self.handle(signal)?;
                     while let Ok(signal) = incoming.try_recv() {
-                        self.handle(signal);
+                        self.handle(signal)?;
                     }
                 }
                 changed = self.mode.changed() => {
@@ -208,16 +213,12 @@ impl Executor {
             Mode::Run => false,
             Mode::Drain | Mode::Release => !busy,
             Mode::UntilIdle => {
-                !busy
-                    && !waiting
-                    && self.workers.is_empty()
-                    && self.due.is_none()
-                    && !self.wanted_look
+                !busy && !waiting && self.workers.is_empty() && self.due.is_none() && !self.looking
             }
         }
     }
 
-    fn handle(&mut self, signal: Signal) {
+    fn handle(&mut self, signal: Signal) -> Result<(), QueueError> {
         match signal {
             Signal::Wake => self.look(),
             Signal::Subscribe(subscription) => {
@@ -235,15 +236,18 @@ impl Executor {
                     self.publish(event);
                 }
             }
+            Signal::Broken(error) => return Err(error),
         }
+        Ok(())
     }
 
     /// Looks at the queue, once at a time; a wish that comes meanwhile is granted after.
     fn look(&mut self) {
-        if self.wanted_look {
+        if self.looking {
+            self.look_again = true;
             return;
         }
-        self.wanted_look = true;
+        self.looking = true;
         self.in_flight += 1;
         let (writer, signals) = (self.writer.clone(), self.signals.clone());
         tokio::spawn(async move {
@@ -253,9 +257,11 @@ impl Executor {
                     Ok((queue.functions_with_queued()?, queue.cancelling()?, queue.next_due(now)?))
                 })
                 .await;
-            let (functions, cancelling, due) = found.unwrap_or_default();
             // The executor is gone only when nobody needs the answer.
-            let _ = signals.send(Signal::Looked(functions, cancelling, due));
+            let _ = signals.send(match found {
+                Ok((functions, cancelling, due)) => Signal::Looked(functions, cancelling, due),
+                Err(error) => Signal::Broken(error),
+            });
         });
     }
 
@@ -266,7 +272,10 @@ impl Executor {
         due: Option<jiff::Timestamp>,
     ) {
         self.in_flight -= 1;
-        self.wanted_look = false;
+        self.looking = false;
+        if std::mem::take(&mut self.look_again) {
+            self.look();
+        }
         self.due = due.map(|due| Instant::now() + until(due));
         for (seq, attempts, id) in cancelling {
             self.cancel(seq, attempts, id);
@@ -279,6 +288,8 @@ impl Executor {
             }
             if let Some(function) = self.functions.get_mut(&id) {
                 function.more = true;
+                // What is on its way may have been read before the queue changed.
+                function.fetch_again = function.fetching;
             }
             self.fetch(id);
         }
@@ -297,17 +308,24 @@ impl Executor {
         tokio::spawn(async move {
             let now = clock::now();
             let calls = writer.write(move |queue| queue.ready(id, limit, now)).await;
-            let _ = signals.send(Signal::Fetched(id, calls.unwrap_or_default()));
+            let _ = signals.send(match calls {
+                Ok(calls) => Signal::Fetched(id, calls),
+                Err(error) => Signal::Broken(error),
+            });
         });
     }
 
     fn fetched(&mut self, id: i64, calls: Vec<Ready>) {
         let Some(function) = self.functions.get_mut(&id) else { return };
         function.fetching = false;
-        function.more = calls.len() >= WINDOW;
+        let again = std::mem::take(&mut function.fetch_again);
+        function.more = again || calls.len() >= WINDOW;
         let mut held: HashSet<i64> = function.ready.iter().map(|call| call.seq).collect();
         held.extend(self.workers.values().filter_map(|w| w.current.as_ref().map(|c| c.seq)));
         function.ready.extend(calls.into_iter().filter(|call| !held.contains(&call.seq)));
+        if again {
+            self.fetch(id);
+        }
     }
 
     /// Gives calls to workers while there is room, functions taking turns. A function whose turn
@@ -481,10 +499,9 @@ impl Executor {
         self.setup.failpoint.hit("outcome");
         self.in_flight += 1;
         tokio::spawn(async move {
-            let (what, first) = record(&writer, seq, attempt, next).await;
-            let retrying = matches!(what, What::Retrying { .. });
-            let event = CallEvent { call: id, map, what };
-            let _ = signals.send(Signal::Recorded(event, first));
+            let retrying = matches!(next, Next::Retry(..));
+            let recorded = record(&writer, seq, attempt, next).await;
+            let _ = signals.send(recorded_signal(id, map, recorded));
             if retrying {
                 let _ = signals.send(Signal::Wake);
             }
@@ -513,8 +530,8 @@ impl Executor {
         let (writer, signals) = (self.writer.clone(), self.signals.clone());
         tokio::spawn(async move {
             let next = Next::Finish(super::record::CallState::Cancelled, Outcome::Cancelled);
-            let (what, first) = record(&writer, seq, attempts, next).await;
-            let _ = signals.send(Signal::Recorded(CallEvent { call: id, map, what }, first));
+            let recorded = record(&writer, seq, attempts, next).await;
+            let _ = signals.send(recorded_signal(id, map, recorded));
         });
     }
 
@@ -589,13 +606,30 @@ impl FunctionQueue {
             running: 0,
             idle: Vec::new(),
             fetching: false,
+            fetch_again: false,
             more: true,
         }
     }
 }
 
+fn recorded_signal(
+    call: CallId,
+    map: Option<String>,
+    recorded: Result<(What, bool), QueueError>,
+) -> Signal {
+    match recorded {
+        Ok((what, first)) => Signal::Recorded(CallEvent { call, map, what }, first),
+        Err(error) => Signal::Broken(error),
+    }
+}
+
 /// Records what follows an attempt; the flag tells whether this was the attempt that counts.
-async fn record(writer: &Writer, seq: i64, attempt: u32, next: Next) -> (What, bool) {
+async fn record(
+    writer: &Writer,
+    seq: i64,
+    attempt: u32,
+    next: Next,
+) -> Result<(What, bool), QueueError> {
     let now = clock::now();
     let (what, written) = match next {
         Next::Finish(state, outcome) => {
@@ -616,7 +650,7 @@ async fn record(writer: &Writer, seq: i64, attempt: u32, next: Next) -> (What, b
             (what, writer.write(write).await)
         }
     };
-    (what, written.unwrap_or(false))
+    Ok((what, written?))
 }
 
 fn until(due: jiff::Timestamp) -> Duration {
