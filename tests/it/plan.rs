@@ -166,7 +166,7 @@ fn files_that_are_not_there_are_named_with_their_function() {
     std::fs::remove_dir(env.project().join("handlers")).unwrap();
     let missing = env.vdeploy("plan").exits(2);
     assert_snapshot!(missing.stderr, @r"
-    error: function `blur` can't be deployed (in `vdeploy.toml`)
+    error: function `blur` can't be deployed (in `vdeploy.toml`, line 13)
       cause: `handlers/` isn't there
     hint: create `handlers/` beside the manifest, or correct its name there
     ");

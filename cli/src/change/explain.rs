@@ -9,8 +9,8 @@ use crate::provider::ProviderError;
 use crate::store::{Holder, LockError, StoreError};
 
 /// A mistake in a file that a function names.
-pub(super) fn explain_file(error: &PrepareError, manifest: &Path) -> CliError {
-    let message = format!("{error} (in `{}`)", manifest.display());
+pub(super) fn explain_file(error: &PrepareError, manifest: &Path, line: usize) -> CliError {
+    let message = format!("{error} (in `{}`, line {line})", manifest.display());
     let cli = CliError::usage(message).caused_by(&error.problem);
     match error.problem.hint() {
         Some(hint) => cli.hint(hint),

@@ -103,7 +103,10 @@ fn holder(settings: &Settings, operation: &str) -> Holder {
 pub(crate) fn from_manifest(settings: &Settings) -> Result<Request> {
     environment(settings)?;
     let Manifest { root, app, path } = manifest::load(settings)?;
-    let prepared = prepare(&app, &root).map_err(|error| explain::explain_file(&error, &path))?;
+    let prepared = prepare(&app, &root).map_err(|error| {
+        let line = app.functions.get(&error.function).map_or(1, |function| function.line);
+        explain::explain_file(&error, &path, line)
+    })?;
     Ok(Request {
         goal: Goal::Deploy,
         notes: notes(&app, machine()),

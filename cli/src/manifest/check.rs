@@ -110,13 +110,13 @@ pub(super) fn own_path(key: &str, path: &At<String>, problems: &mut Problems) {
 pub(super) fn reference(
     kind: &str,
     name: &At<String>,
-    known: &[&str],
+    known: &[String],
     problems: &mut Problems,
 ) -> bool {
-    if known.contains(&name.value.as_str()) {
+    if known.contains(&name.value) {
         return true;
     }
-    let hint = match did_you_mean(&name.value, known.iter().copied()) {
+    let hint = match did_you_mean(&name.value, known.iter().map(String::as_str)) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if is_name(&name.value) => format!("add `[{kind}.{}]`", name.value),
         None if known.is_empty() => format!("the manifest has no `[{kind}.NAME]` yet"),

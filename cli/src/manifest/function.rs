@@ -322,7 +322,7 @@ fn mounts(
 }
 
 fn check_volume(volume: &At<String>, known: &Known<'_>, problems: &mut Problems) {
-    if known.buckets.contains(&volume.value.as_str()) {
+    if known.buckets.contains(&volume.value) {
         problems.push(
             Problem::new(&volume.span, format!("`{}` is a bucket, not a volume", volume.value))
                 .hint(format!(

@@ -4,7 +4,6 @@ use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde_json::Value;
-use toml::de::DeTable;
 use vdeploy_runtime::handlers;
 
 use super::app::App;
@@ -26,34 +25,32 @@ const AHEAD: &[&str] = &["overlay"];
 pub fn parse(text: &str, environment: &str) -> Result<App, ManifestErrors> {
     let registry = handlers::builtin();
     let names: Vec<&str> = registry.names().chain(AHEAD.iter().copied()).collect();
-    parse_with(text, environment, &names)
-}
-
-fn parse_with(text: &str, environment: &str, handlers: &[&str]) -> Result<App, ManifestErrors> {
     let mut problems = Problems::default();
-    let app = read(text, environment, handlers, &mut problems);
-    match (app, problems.into_errors()) {
-        (_, Some(errors)) => Err(errors),
-        (Some(app), None) => Ok(app),
-        (None, None) => Err(ManifestErrors { problems: Vec::new() }),
+    let app = read(text, environment, &names, &mut problems);
+    match problems.into_errors() {
+        Some(errors) => Err(errors),
+        None => Ok(app.expect("what can't be read has problems")),
     }
 }
 
+/// The app, as far as it can be made out.
 fn read(text: &str, environment: &str, handlers: &[&str], problems: &mut Problems) -> Option<App> {
     let document = document::read(text, problems)?;
     let table = document.get_ref();
-    // Reading the whole once finds what is wrong in `[env]` itself.
-    let whole = RawManifest::read(Section::of(table), problems);
     let lines = Lines::of(text);
-    let resolve = |table: &DeTable<'_>, problems: &mut Problems| {
-        let raw = RawManifest::read(Section::of(table), problems);
-        resolve::app(raw, handlers, &lines, problems)
-    };
-    for (other, _) in whole.env.iter().flat_map(|environments| &environments.value.0) {
-        check::name(other, problems);
-        resolve(&document::for_environment(table, &other.value), problems);
+    let whole = RawManifest::read(Section::of(table), problems);
+    let environments = whole.env.clone().map(|at| at.value.0).unwrap_or_default();
+    let mut app = resolve::app(whole, handlers, &lines, problems);
+    for (name, _) in environments {
+        check::name(&name, problems);
+        let merged = document::for_environment(table, &name.value);
+        let raw = RawManifest::read(Section::of(&merged), problems);
+        let other = resolve::app(raw, handlers, &lines, problems);
+        if name.value == environment {
+            app = other;
+        }
     }
-    Some(resolve(&document::for_environment(table, environment), problems))
+    Some(app)
 }
 
 /// The JSON Schema of manifests, in the draft that editors of TOML know best.

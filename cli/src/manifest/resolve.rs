@@ -16,10 +16,10 @@ use super::raw::{RawApp, RawAws, RawBucket, RawManifest, RawSecret, RawTargets, 
 /// What functions may refer to.
 pub(super) struct Known<'a> {
     pub(super) app: &'a str,
-    pub(super) images: Vec<&'a str>,
-    pub(super) volumes: Vec<&'a str>,
-    pub(super) secrets: Vec<&'a str>,
-    pub(super) buckets: Vec<&'a str>,
+    pub(super) images: Vec<String>,
+    pub(super) volumes: Vec<String>,
+    pub(super) secrets: Vec<String>,
+    pub(super) buckets: Vec<String>,
     pub(super) handlers: &'a [&'a str],
     pub(super) lines: &'a Lines<'a>,
 }
@@ -51,14 +51,14 @@ pub(super) fn app(
     let functions = functions(raw.function, &known, problems);
     App {
         buckets: each(
-            &buckets,
+            buckets,
             |name, raw, problems| bucket(name, raw, &known.secrets, problems),
             problems,
         ),
         functions,
-        images: each(&images, image::resolve, problems),
+        images: each(images, image::resolve, problems),
         volumes: self::volumes(&volumes, problems),
-        secrets: each(&secrets, secret, problems),
+        secrets: each(secrets, secret, problems),
         targets: targets(raw.target),
         description: raw.app.and_then(|app| text(app.value.description)),
         name,
@@ -89,20 +89,21 @@ fn entries<T>(entries: Option<At<Entries<T>>>) -> Vec<(At<String>, At<T>)> {
     entries.map(|entries| entries.value.0).unwrap_or_default()
 }
 
-fn names<T>(entries: &[(At<String>, At<T>)]) -> Vec<&str> {
-    entries.iter().map(|(name, _)| name.value.as_str()).collect()
+fn names<T>(entries: &[(At<String>, At<T>)]) -> Vec<String> {
+    entries.iter().map(|(name, _)| name.value.clone()).collect()
 }
 
 /// Resolves entries by name, after checking the names.
-fn each<Raw: Clone, T>(
-    entries: &[(At<String>, At<Raw>)],
+fn each<Raw, T>(
+    entries: Vec<(At<String>, At<Raw>)>,
     resolve: impl Fn(&At<String>, Raw, &mut Problems) -> T,
     problems: &mut Problems,
 ) -> BTreeMap<String, T> {
     let mut resolved = BTreeMap::new();
     for (name, raw) in entries {
-        check::name(name, problems);
-        resolved.insert(name.value.clone(), resolve(name, raw.value.clone(), problems));
+        check::name(&name, problems);
+        let value = resolve(&name, raw.value, problems);
+        resolved.insert(name.value, value);
     }
     resolved
 }
@@ -113,7 +114,7 @@ fn functions(
     problems: &mut Problems,
 ) -> BTreeMap<String, Function> {
     each(
-        &entries(raw),
+        entries(raw),
         |name, raw, problems| function::resolve(name, raw, known, problems),
         problems,
     )
@@ -146,7 +147,12 @@ fn secret(_: &At<String>, raw: RawSecret, problems: &mut Problems) -> Secret {
     Secret { keys: values(keys) }
 }
 
-fn bucket(name: &At<String>, raw: RawBucket, secrets: &[&str], problems: &mut Problems) -> Bucket {
+fn bucket(
+    name: &At<String>,
+    raw: RawBucket,
+    secrets: &[String],
+    problems: &mut Problems,
+) -> Bucket {
     if let Some(secret) = &raw.secret {
         check::reference("secret", secret, secrets, problems);
     }
