@@ -34,6 +34,11 @@ impl Home {
         self.root.join("executor.lock")
     }
 
+    /// What a process holds a lock on that waits to be the next executor.
+    pub fn successor_lock(&self) -> PathBuf {
+        self.root.join("executor-next.lock")
+    }
+
     /// The folder of one call: log, scratch, artifacts.
     pub fn call(&self, call: &str) -> PathBuf {
         self.root.join("calls").join(call)

@@ -1,6 +1,7 @@
 //! `vdeploy call`: results, arguments, failures, cancellation and what is left behind.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use serde_json::json;
@@ -189,6 +190,23 @@ fn a_detached_call_goes_on_without_its_command() {
 }
 
 #[test]
+fn many_detached_calls_leave_one_executor_and_at_most_one_that_waits() {
+    let env = echo_env();
+    for n in 0..8 {
+        env.vdeploy(&format!("call echo --args n={n} --detach")).exits(0);
+    }
+    for call in env.vdeploy("calls ls --json").exits(0).json().as_array().unwrap() {
+        let id = call["id"].as_str().unwrap();
+        env.run(["calls", "get", id, "--wait"]).exits(0);
+    }
+    // Each has said what it had to say before its command ended, or is the one that waits.
+    let program = env!("CARGO_BIN_EXE_vdeploy");
+    let home = format!("VDEPLOY_HOME={}", env.vdeploy_home().display());
+    let line = format!("{program} executor --until-idle --quiet");
+    eventually(|| running_in(&line, &home) <= 2);
+}
+
+#[test]
 fn failures_are_retried_as_often_as_declared() {
     let env = TestEnv::new();
     let script =
@@ -230,16 +248,38 @@ fn interrupt(child: &Child) {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 }
 
-/// How many processes have this command line.
-fn running(line: &str) -> usize {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    lines
-        .filter(|bytes| {
-            let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-            words.collect::<Vec<_>>().join(" ").trim_end() == line
+/// Waits until `holds`; for what another process does a moment after the last thing it can be
+/// asked about.
+fn eventually(holds: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !holds() {
+        assert!(start.elapsed().as_secs() < 60, "it never came to hold");
+        std::thread::yield_now();
+    }
+}
+
+/// How many processes have this command line, and this among their variables.
+fn running_in(line: &str, variable: &str) -> usize {
+    processes(line)
+        .filter(|process| {
+            let environ = std::fs::read(process.join("environ")).unwrap_or_default();
+            environ.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
         })
         .count()
+}
+
+/// How many processes have this command line.
+fn running(line: &str) -> usize {
+    processes(line).count()
+}
+
+fn processes(line: &str) -> impl Iterator<Item = PathBuf> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes.map(|entry| entry.path()).filter(move |process| {
+        let bytes = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        words.collect::<Vec<_>>().join(" ").trim_end() == line
+    })
 }
 
 #[test]

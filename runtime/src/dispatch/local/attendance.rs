@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -100,12 +101,24 @@ struct Attendant {
 impl Attendant {
     async fn run(mut self) -> Result<(), DispatchError> {
         let mut pause = Duration::from_millis(1);
+        let mut turn = None;
         loop {
-            if let Some(lock) = self.lock()? {
+            if let Some(lock) = self.lock(self.setup.home.executor_lock())? {
+                drop(turn);
                 return self.execute(lock).await;
             }
-            if let Ok(connection) = Connection::open(&socket::path(&self.setup.home)).await {
+            // Of those that only want the queue to be worked off, one waits for its turn.
+            let waits_for_turn = *self.mode.borrow() == Mode::UntilIdle && turn.is_none();
+            if waits_for_turn {
+                turn = self.lock(self.setup.home.successor_lock())?;
+            }
+            if let Ok(mut connection) = Connection::open(&socket::path(&self.setup.home)).await {
                 pause = Duration::from_millis(1);
+                if waits_for_turn && turn.is_none() {
+                    // Should the executor be ending, the one whose turn is next looks again.
+                    let _ = connection.say(&Line::Wake).await;
+                    return Ok(());
+                }
                 self.follow(connection).await;
                 if matches!(*self.mode.borrow(), Mode::Drain | Mode::Release) {
                     return Ok(());
@@ -122,9 +135,8 @@ impl Attendant {
         }
     }
 
-    /// The lock that makes this process the executor, if no other has it.
-    fn lock(&self) -> Result<Option<File>, DispatchError> {
-        let path = self.setup.home.executor_lock();
+    /// The lock at `path`, if no other process has it.
+    fn lock(&self, path: PathBuf) -> Result<Option<File>, DispatchError> {
         let failed = |source| DispatchError::Lock { path: path.display().to_string(), source };
         let file = OpenOptions::new()
             .create(true)
