@@ -4,6 +4,7 @@ from dataclasses import astuple, dataclass
 from typing import Iterable
 
 HEAD = ("row", "ours", "peer", "ratio or figure", "goal", "ok")
+WORDS = {True: "yes", False: "NO", None: "-"}
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class Row:
     peer: str
     figure: str
     goal: str
-    ok: bool
+    # None where nothing was compared.
+    ok: bool | None
 
     @staticmethod
     def alone(name: str, ours: float, most: float, unit: str) -> "Row":
@@ -27,7 +29,7 @@ class Row:
 
 def text(rows: Iterable[Row]) -> str:
     """The table, its columns aligned."""
-    cells = [HEAD] + [(*astuple(row)[:-1], "yes" if row.ok else "NO") for row in rows]
+    cells = [HEAD] + [(*astuple(row)[:-1], WORDS[row.ok]) for row in rows]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths)) for line in cells]
     lines.insert(1, "-+-".join("-" * width for width in widths))
