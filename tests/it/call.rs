@@ -207,6 +207,24 @@ fn many_detached_calls_leave_one_executor_and_at_most_one_that_waits() {
 }
 
 #[test]
+fn an_attempt_finds_nothing_of_one_that_was_killed() {
+    let env = TestEnv::new();
+    let script = r#"
+        if [ "$VDEPLOY_ATTEMPT" = 1 ]; then
+            touch "$VDEPLOY_SCRATCH/left" "$VDEPLOY_ARTIFACTS/left"
+            kill -9 $PPID
+        fi
+        echo "{\"left\": $(ls "$VDEPLOY_SCRATCH" "$VDEPLOY_ARTIFACTS" | grep -c left)}""#;
+    env.publish("dies", sh(script), |function| {
+        function.retries.max = 1;
+        function.retries.initial_delay_seconds = 0.01;
+    });
+    let ran = env.vdeploy("call dies").exits(0);
+    assert_eq!(ran.json(), json!({ "left": 0 }));
+    assert!(ran.stderr.contains("was killed (signal 9)"), "{}", ran.stderr);
+}
+
+#[test]
 fn failures_are_retried_as_often_as_declared() {
     let env = TestEnv::new();
     let script =

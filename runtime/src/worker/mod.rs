@@ -78,6 +78,11 @@ pub async fn execute(
     report: impl Fn(Report) + Send + Sync + 'static,
 ) -> Outcome {
     let folders = (invocation.scratch.clone(), invocation.artifacts.clone());
+    if invocation.attempt > 1 {
+        // A worker that was killed had no time to clean up.
+        remove(&folders.0).await;
+        remove(&folders.1).await;
+    }
     let files = Files::of(&invocation);
     let cx = Context::new(invocation, worker.tools.clone(), files, cancel, report);
     let run = tokio::spawn(run(worker.clone(), cx.clone()));
