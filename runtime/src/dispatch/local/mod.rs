@@ -1,5 +1,7 @@
 //! Calls on this machine: a durable queue, one executor at a time, and warm worker processes.
 
+mod admission;
+mod attempts;
 mod attendance;
 mod executor;
 mod id;
@@ -18,10 +20,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use admission::Placement;
 pub use attendance::Attendance;
 pub use executor::{Interest, Mode};
 pub use listing::CallFilter;
-pub use queue::{Placement, QueueError};
+pub use queue::QueueError;
 pub use record::{AttemptRecord, CallRecord, CallState, NewCall};
 pub use schedule::Capacity;
 pub use setup::{Setup, machine_capacity};

@@ -7,15 +7,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
-use super::record::{CallState, KnownFunction, NewCall, Ready};
+use super::record::{CallState, KnownFunction, Ready};
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
-use crate::wire::{CallId, Failure, Outcome, Progress};
+use crate::wire::{CallId, Outcome};
 
 /// The layout of the tables; stored as `user_version`.
 const LAYOUT: u32 = 1;
@@ -108,110 +107,6 @@ impl Queue {
         result
     }
 
-    /// Records a call. Of a map, a place that is taken is left as it is: `false`.
-    pub(super) fn insert(
-        &self,
-        id: &CallId,
-        call: &NewCall,
-        now: Timestamp,
-    ) -> rusqlite::Result<bool> {
-        let function = self.function_row(call)?;
-        let mut insert = self.db.prepare_cached(
-            "INSERT INTO calls (id, function, args, overwrite, priority, owner, map, map_index,
-                                state, created)
-             VALUES (:id, :function, :args, :overwrite, :priority, :owner, :map, :index,
-                     'queued', :now)
-             ON CONFLICT (map, map_index) WHERE map IS NOT NULL DO NOTHING",
-        )?;
-        let inserted = insert.execute(named_params! {
-            ":id": id.0,
-            ":function": function,
-            ":args": call.args.to_string(),
-            ":overwrite": call.overwrite,
-            ":priority": call.priority,
-            ":owner": call.owner.as_ref().map(to_json),
-            ":map": call.map.as_ref().map(|(map, _)| map),
-            ":index": call.map.as_ref().map(|(_, index)| *index as i64),
-            ":now": now.as_millisecond(),
-        })?;
-        Ok(inserted == 1)
-    }
-
-    /// Records a call of a map at its place, or finds the call that has it already. One that ended
-    /// without a result makes room for the new one.
-    pub(super) fn place(
-        &self,
-        id: &CallId,
-        call: &NewCall,
-        now: Timestamp,
-    ) -> rusqlite::Result<Placement> {
-        if self.insert(id, call, now)? {
-            return Ok(Placement::New(id.clone()));
-        }
-        let Some((map, index)) = &call.map else { return Ok(Placement::New(id.clone())) };
-        let (seq, found, args, state, outcome) = self
-            .db
-            .prepare_cached(
-                "SELECT seq, id, args, state, outcome FROM calls WHERE map = ?1 AND map_index = ?2",
-            )?
-            .query_row(params![map, *index as i64], |row| {
-                let state: String = row.get(3)?;
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    CallId(row.get(1)?),
-                    json::<Value>(row, 2)?,
-                    state,
-                    optional_json::<Outcome>(row, 4)?,
-                ))
-            })?;
-        if args != call.args {
-            return Ok(Placement::Different(*index));
-        }
-        match (CallState::parse(&state), outcome) {
-            (Some(CallState::Succeeded), Some(outcome)) => Ok(Placement::Done(found, outcome)),
-            (Some(CallState::Queued | CallState::Running), _) => {
-                let owner = call.owner.as_ref().map(to_json);
-                self.db
-                    .execute("UPDATE calls SET owner = ?2 WHERE seq = ?1", params![seq, owner])?;
-                Ok(Placement::Open(found))
-            }
-            _ => {
-                self.db.execute("UPDATE calls SET map = NULL WHERE seq = ?1", [seq])?;
-                self.insert(id, call, now)?;
-                Ok(Placement::New(id.clone()))
-            }
-        }
-    }
-
-    fn function_row(&self, call: &NewCall) -> rusqlite::Result<i64> {
-        let spec = to_json(&call.function);
-        let key = params![
-            call.environment,
-            call.function.app,
-            call.function.name,
-            call.version as i64,
-            spec
-        ];
-        let found = self
-            .db
-            .prepare_cached(
-                "SELECT id FROM functions
-                 WHERE environment = ?1 AND app = ?2 AND name = ?3 AND version = ?4 AND spec = ?5",
-            )?
-            .query_row(key, |row| row.get(0))
-            .optional()?;
-        if let Some(id) = found {
-            return Ok(id);
-        }
-        self.db
-            .prepare_cached(
-                "INSERT INTO functions (environment, app, name, version, spec)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(key)?;
-        Ok(self.db.last_insert_rowid())
-    }
-
     /// Functions with calls that wait.
     pub(super) fn functions_with_queued(&self) -> rusqlite::Result<Vec<KnownFunction>> {
         self.db
@@ -263,126 +158,6 @@ impl Queue {
             )?
             .query_row([now.as_millisecond()], |row| row.get(0))?;
         Ok(due.map(timestamp))
-    }
-
-    /// A worker has it.
-    pub(super) fn start(
-        &self,
-        seq: i64,
-        attempt: u32,
-        worker: u32,
-        now: Timestamp,
-    ) -> rusqlite::Result<()> {
-        let now = now.as_millisecond();
-        self.db
-            .prepare_cached(
-                "UPDATE calls SET state = 'running', attempt = ?2, started = coalesce(started, ?3)
-                 WHERE seq = ?1 AND state = 'queued'",
-            )?
-            .execute(params![seq, attempt, now])?;
-        self.db
-            .prepare_cached(
-                "INSERT OR REPLACE INTO attempts (call, attempt, worker, started)
-                 VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![seq, attempt, worker, now])?;
-        Ok(())
-    }
-
-    /// It has ended. `false` when another attempt has it now, or it has an outcome already: then
-    /// nothing is changed.
-    pub(super) fn finish(
-        &self,
-        seq: i64,
-        attempt: u32,
-        state: CallState,
-        outcome: &Outcome,
-        now: Timestamp,
-    ) -> rusqlite::Result<bool> {
-        let changed = self
-            .db
-            .prepare_cached(
-                "UPDATE calls SET state = ?3, outcome = ?4, ended = ?5, checkpoint = NULL
-                 WHERE seq = ?1 AND attempt = ?2 AND state IN ('queued', 'running')",
-            )?
-            .execute(params![
-                seq,
-                attempt,
-                state.as_str(),
-                to_json(outcome),
-                now.as_millisecond()
-            ])?;
-        let failure = match outcome {
-            Outcome::Failed { failure } => Some(failure),
-            _ => None,
-        };
-        self.end_attempt(seq, attempt, failure, now)?;
-        Ok(changed == 1)
-    }
-
-    /// Its attempt failed; another starts at `not_before`. `false` when another attempt has it.
-    pub(super) fn retry(
-        &self,
-        seq: i64,
-        attempt: u32,
-        failure: &Failure,
-        not_before: Timestamp,
-        now: Timestamp,
-    ) -> rusqlite::Result<bool> {
-        let changed = self
-            .db
-            .prepare_cached(
-                "UPDATE calls SET state = 'queued', not_before = ?3
-                 WHERE seq = ?1 AND attempt = ?2 AND state = 'running'",
-            )?
-            .execute(params![seq, attempt, not_before.as_millisecond()])?;
-        self.end_attempt(seq, attempt, Some(failure), now)?;
-        Ok(changed == 1)
-    }
-
-    fn end_attempt(
-        &self,
-        seq: i64,
-        attempt: u32,
-        failure: Option<&Failure>,
-        now: Timestamp,
-    ) -> rusqlite::Result<()> {
-        self.db
-            .prepare_cached(
-                "UPDATE attempts SET ended = ?3, failure = ?4
-                 WHERE call = ?1 AND attempt = ?2 AND ended IS NULL",
-            )?
-            .execute(params![seq, attempt, now.as_millisecond(), failure.map(to_json)])?;
-        Ok(())
-    }
-
-    /// What the next attempt gets back.
-    pub(super) fn set_checkpoint(
-        &self,
-        seq: i64,
-        attempt: u32,
-        value: &Value,
-    ) -> rusqlite::Result<()> {
-        self.db
-            .prepare_cached(
-                "UPDATE calls SET checkpoint = ?3
-                 WHERE seq = ?1 AND attempt = ?2 AND state = 'running'",
-            )?
-            .execute(params![seq, attempt, value.to_string()])?;
-        Ok(())
-    }
-
-    /// The last that was heard of an attempt.
-    pub(super) fn set_progress(
-        &self,
-        seq: i64,
-        attempt: u32,
-        progress: &Progress,
-    ) -> rusqlite::Result<()> {
-        self.db
-            .prepare_cached("UPDATE attempts SET progress = ?3 WHERE call = ?1 AND attempt = ?2")?
-            .execute(params![seq, attempt, to_json(progress)])?;
-        Ok(())
     }
 
     /// Asks for a call to be cancelled; `false` when it has ended or isn't there.
@@ -492,19 +267,6 @@ impl Queue {
             })?
             .collect()
     }
-}
-
-/// What became of a call that was put in its place in a map.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Placement {
-    /// It was recorded.
-    New(CallId),
-    /// An earlier run's call has the place and hasn't ended.
-    Open(CallId),
-    /// An earlier run's call has the place and succeeded.
-    Done(CallId, Outcome),
-    /// An earlier run's call has the place with other arguments.
-    Different(u64),
 }
 
 /// A call without an outcome, as a new executor finds it.

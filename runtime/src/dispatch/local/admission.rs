@@ -1,0 +1,128 @@
+//! How calls get into the queue, and into their places in maps.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, named_params, params};
+use serde_json::Value;
+
+use super::queue::{Queue, json, optional_json, to_json};
+use super::record::{CallState, NewCall};
+use crate::wire::{CallId, Outcome};
+
+/// What became of a call that was put in its place in a map.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Placement {
+    /// It was recorded.
+    New(CallId),
+    /// An earlier run's call has the place and hasn't ended.
+    Open(CallId),
+    /// An earlier run's call has the place and succeeded.
+    Done(CallId, Outcome),
+    /// An earlier run's call has the place with other arguments.
+    Different(u64),
+}
+
+impl Queue {
+    /// Records a call. Of a map, a place that is taken is left as it is: `false`.
+    pub(super) fn insert(
+        &self,
+        id: &CallId,
+        call: &NewCall,
+        now: Timestamp,
+    ) -> rusqlite::Result<bool> {
+        let function = self.function_row(call)?;
+        let mut insert = self.db.prepare_cached(
+            "INSERT INTO calls (id, function, args, overwrite, priority, owner, map, map_index,
+                                state, created)
+             VALUES (:id, :function, :args, :overwrite, :priority, :owner, :map, :index,
+                     'queued', :now)
+             ON CONFLICT (map, map_index) WHERE map IS NOT NULL DO NOTHING",
+        )?;
+        let inserted = insert.execute(named_params! {
+            ":id": id.0,
+            ":function": function,
+            ":args": call.args.to_string(),
+            ":overwrite": call.overwrite,
+            ":priority": call.priority,
+            ":owner": call.owner.as_ref().map(to_json),
+            ":map": call.map.as_ref().map(|(map, _)| map),
+            ":index": call.map.as_ref().map(|(_, index)| *index as i64),
+            ":now": now.as_millisecond(),
+        })?;
+        Ok(inserted == 1)
+    }
+
+    /// Records a call of a map at its place, or finds the call that has it already. One that ended
+    /// without a result makes room for the new one.
+    pub(super) fn place(
+        &self,
+        id: &CallId,
+        call: &NewCall,
+        now: Timestamp,
+    ) -> rusqlite::Result<Placement> {
+        if self.insert(id, call, now)? {
+            return Ok(Placement::New(id.clone()));
+        }
+        let Some((map, index)) = &call.map else { return Ok(Placement::New(id.clone())) };
+        let (seq, found, args, state, outcome) = self
+            .db
+            .prepare_cached(
+                "SELECT seq, id, args, state, outcome FROM calls WHERE map = ?1 AND map_index = ?2",
+            )?
+            .query_row(params![map, *index as i64], |row| {
+                let state: String = row.get(3)?;
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    CallId(row.get(1)?),
+                    json::<Value>(row, 2)?,
+                    state,
+                    optional_json::<Outcome>(row, 4)?,
+                ))
+            })?;
+        if args != call.args {
+            return Ok(Placement::Different(*index));
+        }
+        match (CallState::parse(&state), outcome) {
+            (Some(CallState::Succeeded), Some(outcome)) => Ok(Placement::Done(found, outcome)),
+            (Some(CallState::Queued | CallState::Running), _) => {
+                let owner = call.owner.as_ref().map(to_json);
+                self.db
+                    .execute("UPDATE calls SET owner = ?2 WHERE seq = ?1", params![seq, owner])?;
+                Ok(Placement::Open(found))
+            }
+            _ => {
+                self.db.execute("UPDATE calls SET map = NULL WHERE seq = ?1", [seq])?;
+                self.insert(id, call, now)?;
+                Ok(Placement::New(id.clone()))
+            }
+        }
+    }
+
+    fn function_row(&self, call: &NewCall) -> rusqlite::Result<i64> {
+        let spec = to_json(&call.function);
+        let key = params![
+            call.environment,
+            call.function.app,
+            call.function.name,
+            call.version as i64,
+            spec
+        ];
+        let found = self
+            .db
+            .prepare_cached(
+                "SELECT id FROM functions
+                 WHERE environment = ?1 AND app = ?2 AND name = ?3 AND version = ?4 AND spec = ?5",
+            )?
+            .query_row(key, |row| row.get(0))
+            .optional()?;
+        if let Some(id) = found {
+            return Ok(id);
+        }
+        self.db
+            .prepare_cached(
+                "INSERT INTO functions (environment, app, name, version, spec)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(key)?;
+        Ok(self.db.last_insert_rowid())
+    }
+}

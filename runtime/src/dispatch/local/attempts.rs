@@ -1,0 +1,131 @@
+//! What happens to an attempt, written so that only the attempt that counts changes anything.
+
+use jiff::Timestamp;
+use rusqlite::params;
+use serde_json::Value;
+
+use super::queue::{Queue, to_json};
+use super::record::CallState;
+use crate::wire::{Failure, Outcome, Progress};
+
+impl Queue {
+    /// A worker has it.
+    pub(super) fn start(
+        &self,
+        seq: i64,
+        attempt: u32,
+        worker: u32,
+        now: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let now = now.as_millisecond();
+        self.db
+            .prepare_cached(
+                "UPDATE calls SET state = 'running', attempt = ?2, started = coalesce(started, ?3)
+                 WHERE seq = ?1 AND state = 'queued'",
+            )?
+            .execute(params![seq, attempt, now])?;
+        self.db
+            .prepare_cached(
+                "INSERT OR REPLACE INTO attempts (call, attempt, worker, started)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![seq, attempt, worker, now])?;
+        Ok(())
+    }
+
+    /// It has ended. `false` when another attempt has it now, or it has an outcome already: then
+    /// nothing is changed.
+    pub(super) fn finish(
+        &self,
+        seq: i64,
+        attempt: u32,
+        state: CallState,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> rusqlite::Result<bool> {
+        let changed = self
+            .db
+            .prepare_cached(
+                "UPDATE calls SET state = ?3, outcome = ?4, ended = ?5, checkpoint = NULL
+                 WHERE seq = ?1 AND attempt = ?2 AND state IN ('queued', 'running')",
+            )?
+            .execute(params![
+                seq,
+                attempt,
+                state.as_str(),
+                to_json(outcome),
+                now.as_millisecond()
+            ])?;
+        let failure = match outcome {
+            Outcome::Failed { failure } => Some(failure),
+            _ => None,
+        };
+        self.end_attempt(seq, attempt, failure, now)?;
+        Ok(changed == 1)
+    }
+
+    /// Its attempt failed; another starts at `not_before`. `false` when another attempt has it.
+    pub(super) fn retry(
+        &self,
+        seq: i64,
+        attempt: u32,
+        failure: &Failure,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> rusqlite::Result<bool> {
+        let changed = self
+            .db
+            .prepare_cached(
+                "UPDATE calls SET state = 'queued', not_before = ?3
+                 WHERE seq = ?1 AND attempt = ?2 AND state = 'running'",
+            )?
+            .execute(params![seq, attempt, not_before.as_millisecond()])?;
+        self.end_attempt(seq, attempt, Some(failure), now)?;
+        Ok(changed == 1)
+    }
+
+    fn end_attempt(
+        &self,
+        seq: i64,
+        attempt: u32,
+        failure: Option<&Failure>,
+        now: Timestamp,
+    ) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached(
+                "UPDATE attempts SET ended = ?3, failure = ?4
+                 WHERE call = ?1 AND attempt = ?2 AND ended IS NULL",
+            )?
+            .execute(params![seq, attempt, now.as_millisecond(), failure.map(to_json)])?;
+        Ok(())
+    }
+
+    /// What the next attempt gets back.
+    pub(super) fn set_checkpoint(
+        &self,
+        seq: i64,
+        attempt: u32,
+        value: &Value,
+    ) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached(
+                "UPDATE calls SET checkpoint = ?3
+                 WHERE seq = ?1 AND attempt = ?2 AND state = 'running'",
+            )?
+            .execute(params![seq, attempt, value.to_string()])?;
+        Ok(())
+    }
+
+    /// The last that was heard of an attempt.
+    pub(super) fn set_progress(
+        &self,
+        seq: i64,
+        attempt: u32,
+        progress: &Progress,
+    ) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("UPDATE attempts SET progress = ?3 WHERE call = ?1 AND attempt = ?2")?
+            .execute(params![seq, attempt, to_json(progress)])?;
+        Ok(())
+    }
+}

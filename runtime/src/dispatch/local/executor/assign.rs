@@ -1,0 +1,195 @@
+//! Calls and workers: giving one to the other, and hearing how it goes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Executor, Mode, Request, Running, Signal, WorkerEntry, WorkerKey};
+use crate::clock;
+use crate::dispatch::local::process_worker::{self, News};
+use crate::dispatch::local::queue::QueueError;
+use crate::dispatch::local::schedule::AttemptEnd;
+use crate::dispatch::{CallEvent, What};
+use crate::wire::Progress;
+use crate::worker::frame::Invoke;
+
+/// Progress is stored this often at most; whoever watches gets all of it.
+const STORE_PROGRESS: Duration = Duration::from_secs(1);
+
+impl Executor {
+    /// Gives calls to workers while there is room, functions taking turns. A function whose turn
+    /// it is and that doesn't fit keeps its turn: else small calls would keep a large one out.
+    pub(super) fn schedule(&mut self) {
+        if matches!(*self.mode.borrow(), Mode::Drain | Mode::Release) {
+            return;
+        }
+        let mut passed = 0;
+        while passed < self.turns.len() {
+            let Some(&id) = self.turns.front() else { return };
+            let Some(function) = self.functions.get_mut(&id) else { return };
+            let limit = function.spec.scaling.max_containers.unwrap_or(u32::MAX);
+            if function.ready.is_empty() || function.running >= limit {
+                passed += 1;
+                self.turns.rotate_left(1);
+                continue;
+            }
+            if !self.free.take(function.claim) {
+                return;
+            }
+            self.start_next(id);
+            self.turns.rotate_left(1);
+            passed = 0;
+            self.fetch(id);
+        }
+    }
+
+    pub(super) fn start_next(&mut self, id: i64) {
+        let Some(function) = self.functions.get_mut(&id) else { return };
+        let Some(call) = function.ready.pop_front() else { return };
+        function.running += 1;
+        let attempt = call.attempts + 1;
+        let running = Running {
+            seq: call.seq,
+            attempt,
+            id: call.id.clone(),
+            map: call.map.clone(),
+            cancelled: false,
+            stored: None,
+        };
+        self.setup.failpoint.hit("claim");
+        let key = match self.functions.get_mut(&id).and_then(|f| f.idle.pop()) {
+            Some(key) => Ok(key),
+            None => self.start_worker(id),
+        };
+        let key = match key {
+            Ok(key) => key,
+            Err(why) => return self.ended(id, running, AttemptEnd::WorkerLost(why)),
+        };
+        let Some(worker) = self.workers.get_mut(&key) else { return };
+        let (seq, pid, now) = (running.seq, worker.process.pid, clock::now());
+        self.writer.post(move |queue| queue.start(seq, attempt, pid, now));
+        let invoke = Invoke {
+            call: call.id.clone(),
+            attempt,
+            args: call.args,
+            overwrite: call.overwrite,
+            checkpoint: call.checkpoint,
+            folder: self.setup.home.call(&call.id.0),
+        };
+        worker.current = Some(running);
+        worker.idle_until = None;
+        // A worker's task that is gone has sent its news, which ends this attempt.
+        let _ = worker.requests.send(Request::Invoke(Box::new(invoke)));
+        self.publish(CallEvent { call: call.id, map: call.map, what: What::Started { attempt } });
+    }
+
+    pub(super) fn start_worker(&mut self, id: i64) -> Result<WorkerKey, String> {
+        let function = self.functions.get(&id).ok_or("is of no known function")?;
+        let blueprint = self
+            .setup
+            .blueprint(&function.environment, &function.spec)
+            .map_err(|error| format!("can't be set up: {error}"))?;
+        let program = blueprint.program.display().to_string();
+        let key = self.next_worker;
+        self.next_worker += 1;
+        let signals = self.signals.clone();
+        let tell = move |news| {
+            // The executor is gone only when nobody needs the news.
+            let _ = signals.send(Signal::News(key, news));
+        };
+        let started = process_worker::start(blueprint, tell)
+            .map_err(|error| format!("can't be started: `{program}`: {error}"))?;
+        let process = started.process;
+        self.writer.post(move |queue| queue.add_worker(process));
+        self.setup.failpoint.hit("spawn");
+        self.workers.insert(
+            key,
+            WorkerEntry {
+                function: id,
+                process,
+                requests: started.requests,
+                current: None,
+                idle_until: None,
+            },
+        );
+        Ok(key)
+    }
+
+    pub(super) fn news(&mut self, key: WorkerKey, news: News) {
+        match news {
+            News::Progress(progress) => self.progress(key, progress),
+            News::Checkpoint(value) => {
+                let Some(running) = self.running(key) else { return };
+                let (seq, attempt) = (running.seq, running.attempt);
+                self.writer.post(move |queue| queue.set_checkpoint(seq, attempt, &value));
+            }
+            News::Ended { end, alive } => {
+                let Some(worker) = self.workers.get_mut(&key) else { return };
+                let function = worker.function;
+                let running = worker.current.take();
+                if alive {
+                    self.rest(key, function);
+                } else {
+                    self.forget_worker(key);
+                }
+                if let Some(running) = running {
+                    self.ended(function, running, end);
+                }
+            }
+            News::Gone => self.forget_worker(key),
+        }
+    }
+
+    pub(super) fn running(&mut self, key: WorkerKey) -> Option<&mut Running> {
+        self.workers.get_mut(&key)?.current.as_mut()
+    }
+
+    pub(super) fn progress(&mut self, key: WorkerKey, progress: Progress) {
+        let Some(running) = self.running(key) else { return };
+        let (seq, attempt) = (running.seq, running.attempt);
+        let event = CallEvent {
+            call: running.id.clone(),
+            map: running.map.clone(),
+            what: What::Progress { progress: progress.clone() },
+        };
+        if running.stored.is_none_or(|stored| stored.elapsed() >= STORE_PROGRESS) {
+            running.stored = Some(Instant::now());
+            self.writer.post(move |queue| queue.set_progress(seq, attempt, &progress));
+        }
+        self.publish(event);
+    }
+
+    pub(super) fn rest(&mut self, key: WorkerKey, function: i64) {
+        let Some(queue) = self.functions.get_mut(&function) else { return };
+        queue.idle.push(key);
+        let window = queue.spec.scaling.scaledown_window_seconds;
+        let window = Duration::try_from_secs_f64(window).unwrap_or_default();
+        if let Some(worker) = self.workers.get_mut(&key) {
+            worker.idle_until = Some(Instant::now() + window);
+        }
+    }
+
+    pub(super) fn forget_worker(&mut self, key: WorkerKey) {
+        let Some(worker) = self.workers.remove(&key) else { return };
+        if let Some(function) = self.functions.get_mut(&worker.function) {
+            function.idle.retain(|idle| *idle != key);
+        }
+        self.writer.post(move |queue| queue.remove_worker(worker.process));
+    }
+
+    /// Gives running calls back to the queue by ending their workers.
+    pub(super) fn release(&mut self) {
+        for worker in self.workers.values() {
+            let _ = worker.requests.send(Request::Kill);
+        }
+    }
+
+    pub(super) async fn dismiss_workers(mut self) -> Result<(), QueueError> {
+        for (_, worker) in self.workers.drain() {
+            worker.process.kill_group();
+            self.writer.post(move |queue| queue.remove_worker(worker.process));
+        }
+        // Waiting for a last write makes the earlier ones durable.
+        self.writer.write(|_| Ok(())).await
+    }
+}

@@ -1,0 +1,111 @@
+//! How calls end: what follows an attempt is decided, recorded, and then told.
+
+use std::sync::Arc;
+
+use super::{Executor, Request, Running, Signal};
+use crate::clock;
+use crate::dispatch::local::queue::{Queue, QueueError};
+use crate::dispatch::local::record::CallState;
+use crate::dispatch::local::recover;
+use crate::dispatch::local::schedule::{AttemptEnd, Next, after_attempt};
+use crate::dispatch::local::writer::Writer;
+use crate::dispatch::{CallEvent, What};
+use crate::wire::{CallId, Outcome};
+
+impl Executor {
+    pub(super) fn ended(&mut self, function: i64, running: Running, end: AttemptEnd) {
+        let Some(queue) = self.functions.get_mut(&function) else { return };
+        queue.running -= 1;
+        self.free.give(queue.claim);
+        let spec = Arc::clone(&queue.spec);
+        let Running { seq, attempt, id, map, cancelled, .. } = running;
+        let (writer, signals) = (self.writer.clone(), self.signals.clone());
+        let next = after_attempt(end, &spec, attempt, cancelled, rand::random());
+        self.setup.failpoint.hit("outcome");
+        self.in_flight += 1;
+        tokio::spawn(async move {
+            let retrying = matches!(next, Next::Retry(..));
+            let recorded = record(&writer, seq, attempt, next).await;
+            let _ = signals.send(recorded_signal(id, map, recorded));
+            if retrying {
+                let _ = signals.send(Signal::Wake);
+            }
+        });
+    }
+
+    pub(super) fn cancel(&mut self, seq: i64, attempts: u32, id: CallId) {
+        let running = self
+            .workers
+            .values_mut()
+            .find(|worker| worker.current.as_ref().is_some_and(|current| current.seq == seq));
+        if let Some(worker) = running {
+            if let Some(current) = &mut worker.current {
+                current.cancelled = true;
+            }
+            let _ = worker.requests.send(Request::Cancel(id));
+            return;
+        }
+        let mut map = None;
+        for function in self.functions.values_mut() {
+            if let Some(place) = function.ready.iter().position(|call| call.seq == seq) {
+                map = function.ready.remove(place).and_then(|call| call.map);
+            }
+        }
+        self.in_flight += 1;
+        let (writer, signals) = (self.writer.clone(), self.signals.clone());
+        tokio::spawn(async move {
+            let next = Next::Finish(CallState::Cancelled, Outcome::Cancelled);
+            let recorded = record(&writer, seq, attempts, next).await;
+            let _ = signals.send(recorded_signal(id, map, recorded));
+        });
+    }
+
+    pub(super) fn cancel_abandoned(&mut self) {
+        let (writer, signals) = (self.writer.clone(), self.signals.clone());
+        tokio::spawn(async move {
+            match recover::cancel_abandoned(&writer).await {
+                Ok(()) => drop(signals.send(Signal::Wake)),
+                Err(error) => tracing::warn!(%error, "can't look for abandoned calls"),
+            }
+        });
+    }
+}
+
+fn recorded_signal(
+    call: CallId,
+    map: Option<String>,
+    recorded: Result<(What, bool), QueueError>,
+) -> Signal {
+    match recorded {
+        Ok((what, first)) => Signal::Recorded(CallEvent { call, map, what }, first),
+        Err(error) => Signal::Broken(error),
+    }
+}
+
+/// Records what follows an attempt; the flag tells whether this was the attempt that counts.
+async fn record(
+    writer: &Writer,
+    seq: i64,
+    attempt: u32,
+    next: Next,
+) -> Result<(What, bool), QueueError> {
+    let now = clock::now();
+    let (what, written) = match next {
+        Next::Finish(state, outcome) => {
+            let what = What::Ended { outcome: outcome.clone() };
+            let write = move |queue: &Queue| queue.finish(seq, attempt, state, &outcome, now);
+            (what, writer.write(write).await)
+        }
+        Next::Retry(failure, delay) => {
+            let what = What::Retrying {
+                attempt,
+                failure: failure.clone(),
+                delay_seconds: delay.as_secs_f64(),
+            };
+            let due = now.saturating_add(delay).unwrap_or(now);
+            let write = move |queue: &Queue| queue.retry(seq, attempt, &failure, due, now);
+            (what, writer.write(write).await)
+        }
+    };
+    Ok((what, written?))
+}

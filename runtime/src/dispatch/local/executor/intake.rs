@@ -1,0 +1,107 @@
+//! What waits in the queue: looking for it, and fetching a window of it.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Executor, FunctionQueue, Mode, Signal};
+use crate::clock;
+use crate::dispatch::local::record::{KnownFunction, Ready};
+use crate::wire::CallId;
+
+/// Calls of one function that are held in memory while they wait.
+const WINDOW: usize = 64;
+
+impl Executor {
+    /// Looks at the queue, once at a time; a wish that comes meanwhile is granted after.
+    pub(super) fn look(&mut self) {
+        if self.looking {
+            self.look_again = true;
+            return;
+        }
+        self.looking = true;
+        self.in_flight += 1;
+        let (writer, signals) = (self.writer.clone(), self.signals.clone());
+        tokio::spawn(async move {
+            let now = clock::now();
+            let found = writer
+                .write(move |queue| {
+                    Ok((queue.functions_with_queued()?, queue.cancelling()?, queue.next_due(now)?))
+                })
+                .await;
+            // The executor is gone only when nobody needs the answer.
+            let _ = signals.send(match found {
+                Ok((functions, cancelling, due)) => Signal::Looked(functions, cancelling, due),
+                Err(error) => Signal::Broken(error),
+            });
+        });
+    }
+
+    pub(super) fn looked(
+        &mut self,
+        functions: Vec<KnownFunction>,
+        cancelling: Vec<(i64, u32, CallId)>,
+        due: Option<jiff::Timestamp>,
+    ) {
+        self.in_flight -= 1;
+        self.looking = false;
+        if std::mem::take(&mut self.look_again) {
+            self.look();
+        }
+        self.due = due.map(|due| Instant::now() + until(due));
+        for (seq, attempts, id) in cancelling {
+            self.cancel(seq, attempts, id);
+        }
+        for known in functions {
+            let id = known.id;
+            if !self.functions.contains_key(&id) {
+                self.functions.insert(id, FunctionQueue::new(known, &self.setup.capacity));
+                self.turns.push_back(id);
+            }
+            if let Some(function) = self.functions.get_mut(&id) {
+                function.more = true;
+                // What is on its way may have been read before the queue changed.
+                function.fetch_again = function.fetching;
+            }
+            self.fetch(id);
+        }
+    }
+
+    /// Gets more calls of a function when few are left in memory.
+    pub(super) fn fetch(&mut self, id: i64) {
+        let draining = matches!(*self.mode.borrow(), Mode::Drain | Mode::Release);
+        let Some(function) = self.functions.get_mut(&id) else { return };
+        if draining || function.fetching || !function.more || function.ready.len() > WINDOW / 2 {
+            return;
+        }
+        function.fetching = true;
+        let limit = WINDOW + function.ready.len();
+        let (writer, signals) = (self.writer.clone(), self.signals.clone());
+        tokio::spawn(async move {
+            let now = clock::now();
+            let calls = writer.write(move |queue| queue.ready(id, limit, now)).await;
+            let _ = signals.send(match calls {
+                Ok(calls) => Signal::Fetched(id, calls),
+                Err(error) => Signal::Broken(error),
+            });
+        });
+    }
+
+    pub(super) fn fetched(&mut self, id: i64, calls: Vec<Ready>) {
+        let Some(function) = self.functions.get_mut(&id) else { return };
+        function.fetching = false;
+        let again = std::mem::take(&mut function.fetch_again);
+        function.more = again || calls.len() >= WINDOW;
+        let mut held: HashSet<i64> = function.ready.iter().map(|call| call.seq).collect();
+        held.extend(self.workers.values().filter_map(|w| w.current.as_ref().map(|c| c.seq)));
+        function.ready.extend(calls.into_iter().filter(|call| !held.contains(&call.seq)));
+        if again {
+            self.fetch(id);
+        }
+    }
+}
+
+fn until(due: jiff::Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(clock::now())).unwrap_or_default()
+}

@@ -1,0 +1,289 @@
+//! The one that runs calls: fetches what waits, claims room for it on this machine, gives it to a
+//! worker, and records how it ended. At most one runs per `VDEPLOY_HOME`; an OS lock sees to that.
+//! All its state belongs to one task, which other tasks send [`Signal`]s.
+
+mod assign;
+mod ends;
+mod intake;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::process_worker::{News, Request};
+use super::queue::QueueError;
+use super::record::{KnownFunction, Ready};
+use super::recover;
+use super::schedule::Capacity;
+use super::setup::Setup;
+use super::writer::Writer;
+use crate::dispatch::{CallEvent, Told};
+use crate::function::FunctionSpec;
+use crate::process::ProcessId;
+use crate::wire::CallId;
+
+/// How long an executor goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Until its command is done.
+    Run,
+    /// Claims nothing more and ends when nothing runs.
+    Drain,
+    /// Gives running calls back to the queue and ends at once.
+    Release,
+    /// Until nothing waits, nothing runs and no worker is warm.
+    UntilIdle,
+}
+
+/// What other tasks tell the executor.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// The queue may hold new calls or cancellations.
+    Wake,
+    /// Send events of these calls here.
+    Subscribe(Subscription),
+    /// A command hung up; calls that only it waited for are cancelled.
+    Departed,
+    /// What a look at the queue found.
+    Looked(Vec<KnownFunction>, Vec<(i64, u32, CallId)>, Option<jiff::Timestamp>),
+    /// Calls of a function.
+    Fetched(i64, Vec<Ready>),
+    /// News of a worker.
+    News(WorkerKey, News),
+    /// An end was recorded; the flag tells whether it was the first.
+    Recorded(CallEvent, bool),
+    /// The queue can't be read or written: nothing can be promised any more.
+    Broken(QueueError),
+}
+
+/// Names a worker within one executor.
+pub(super) type WorkerKey = u64;
+
+/// Whose events a watcher wants.
+#[derive(Clone, Debug)]
+pub enum Interest {
+    /// Of one call.
+    Call(CallId),
+    /// Of all calls of a map.
+    Map(String),
+    /// Of all calls.
+    All,
+}
+
+impl Interest {
+    /// Whether `event` is one of those.
+    pub(super) fn covers(&self, event: &CallEvent) -> bool {
+        match self {
+            Interest::Call(id) => *id == event.call,
+            Interest::Map(map) => event.map.as_ref() == Some(map),
+            Interest::All => true,
+        }
+    }
+}
+
+/// A watcher.
+#[derive(Clone, Debug)]
+pub(super) struct Subscription {
+    /// Whose events.
+    pub interest: Interest,
+    /// Where they go.
+    pub events: mpsc::UnboundedSender<Told>,
+}
+
+/// An executor; [`Executor::run`] is its task.
+#[derive(Debug)]
+pub(super) struct Executor {
+    setup: Arc<Setup>,
+    writer: Writer,
+    signals: mpsc::UnboundedSender<Signal>,
+    mode: watch::Receiver<Mode>,
+    functions: BTreeMap<i64, FunctionQueue>,
+    turns: VecDeque<i64>,
+    workers: HashMap<WorkerKey, WorkerEntry>,
+    next_worker: WorkerKey,
+    free: Capacity,
+    due: Option<Instant>,
+    watchers: Vec<Subscription>,
+    /// Looks at the queue and records of ends that are on their way.
+    in_flight: usize,
+    looking: bool,
+    look_again: bool,
+}
+
+#[derive(Debug)]
+struct FunctionQueue {
+    spec: Arc<FunctionSpec>,
+    environment: String,
+    claim: Capacity,
+    ready: VecDeque<Ready>,
+    running: u32,
+    idle: Vec<WorkerKey>,
+    fetching: bool,
+    fetch_again: bool,
+    /// The queue may hold more than is in memory.
+    more: bool,
+}
+
+#[derive(Debug)]
+struct WorkerEntry {
+    function: i64,
+    process: ProcessId,
+    requests: mpsc::UnboundedSender<Request>,
+    current: Option<Running>,
+    idle_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Running {
+    seq: i64,
+    attempt: u32,
+    id: CallId,
+    map: Option<String>,
+    cancelled: bool,
+    stored: Option<Instant>,
+}
+
+impl Executor {
+    /// An executor that holds the lock already.
+    pub(super) fn new(
+        setup: Arc<Setup>,
+        writer: Writer,
+        signals: mpsc::UnboundedSender<Signal>,
+        mode: watch::Receiver<Mode>,
+    ) -> Self {
+        let free = setup.capacity;
+        Executor {
+            setup,
+            writer,
+            signals,
+            mode,
+            functions: BTreeMap::new(),
+            turns: VecDeque::new(),
+            workers: HashMap::new(),
+            next_worker: 0,
+            free,
+            due: None,
+            watchers: Vec::new(),
+            in_flight: 0,
+            looking: false,
+            look_again: false,
+        }
+    }
+
+    /// Ends what an earlier executor left, then runs calls until its mode says stop.
+    pub(super) async fn run(
+        mut self,
+        mut incoming: mpsc::UnboundedReceiver<Signal>,
+    ) -> Result<(), QueueError> {
+        recover::from_dead_executor(&self.writer).await?;
+        self.look();
+        while !self.is_done() {
+            let timer = self.next_timer();
+            tokio::select! {
+                Some(signal) = incoming.recv() => {
+                    self.handle(signal)?;
+                    while let Ok(signal) = incoming.try_recv() {
+                        self.handle(signal)?;
+                    }
+                }
+                changed = self.mode.changed() => {
+                    // A command that is gone has nobody left to run calls for.
+                    if changed.is_err() { break; }
+                    if *self.mode.borrow() == Mode::Release { self.release(); }
+                }
+                () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
+                    self.on_timer();
+                }
+            }
+            self.schedule();
+        }
+        self.dismiss_workers().await
+    }
+
+    fn is_done(&self) -> bool {
+        let busy = self.in_flight > 0 || self.workers.values().any(|w| w.current.is_some());
+        let waiting = self.functions.values().any(|f| !f.ready.is_empty() || f.more || f.fetching);
+        match *self.mode.borrow() {
+            Mode::Run => false,
+            Mode::Drain | Mode::Release => !busy,
+            Mode::UntilIdle => {
+                !busy && !waiting && self.workers.is_empty() && self.due.is_none() && !self.looking
+            }
+        }
+    }
+
+    fn handle(&mut self, signal: Signal) -> Result<(), QueueError> {
+        match signal {
+            Signal::Wake => self.look(),
+            Signal::Subscribe(subscription) => {
+                // A watcher that is gone already is dropped with the next event.
+                let _ = subscription.events.send(Told::Attached);
+                self.watchers.push(subscription);
+            }
+            Signal::Departed => self.cancel_abandoned(),
+            Signal::Looked(functions, cancelling, due) => self.looked(functions, cancelling, due),
+            Signal::Fetched(function, calls) => self.fetched(function, calls),
+            Signal::News(worker, news) => self.news(worker, news),
+            Signal::Recorded(event, first) => {
+                self.in_flight -= 1;
+                if first {
+                    self.publish(event);
+                }
+            }
+            Signal::Broken(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, event: CallEvent) {
+        self.watchers.retain(|watcher| {
+            if watcher.interest.covers(&event) {
+                watcher.events.send(Told::Call(event.clone())).is_ok()
+            } else {
+                !watcher.events.is_closed()
+            }
+        });
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        self.workers.values().filter_map(|worker| worker.idle_until).chain(self.due).min()
+    }
+
+    fn on_timer(&mut self) {
+        let now = Instant::now();
+        if self.due.is_some_and(|due| due <= now) {
+            self.due = None;
+            self.look();
+        }
+        let expired: Vec<_> = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.idle_until.is_some_and(|until| until <= now))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in expired {
+            if let Some(worker) = self.workers.get(&key) {
+                let _ = worker.requests.send(Request::Kill);
+            }
+            self.forget_worker(key);
+        }
+    }
+}
+
+impl FunctionQueue {
+    fn new(known: KnownFunction, machine: &Capacity) -> Self {
+        FunctionQueue {
+            claim: machine.clamp(&known.spec.resources, known.spec.hardware),
+            spec: Arc::new(known.spec),
+            environment: known.environment,
+            ready: VecDeque::new(),
+            running: 0,
+            idle: Vec::new(),
+            fetching: false,
+            fetch_again: false,
+            more: true,
+        }
+    }
+}
