@@ -3,7 +3,7 @@
 CARGO ?= cargo
 VIDEO ?=
 
-.PHONY: demo test bench fuzz soak lint doc tools
+.PHONY: demo test bench lint doc tools
 
 demo: tools
 	$(CARGO) build --release --workspace --bins

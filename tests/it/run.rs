@@ -1,5 +1,6 @@
 //! `vdeploy run` and `vdeploy check`, and the way from `init` to a result.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
@@ -49,6 +50,24 @@ fn a_deployed_copy_is_what_calls_run_and_run_runs_what_is_there_now() {
         env.vdeploy("call shout --args say=hello").exits(0).json(),
         json!({ "SAY": "HELLO" })
     );
+}
+
+#[test]
+fn a_handler_of_ones_own_binary_is_described_copied_and_run() {
+    let env = TestEnv::new();
+    let program = Path::new(env!("CARGO_BIN_EXE_vdeploy")).with_file_name("vdeploy-runtime");
+    std::fs::copy(program, env.project().join("own-worker")).unwrap();
+    env.write(
+        "vdeploy.toml",
+        "[app]\nname = \"own\"\n[function.look]\nhandler = \"probe\"\nbinary = \"own-worker\"\n",
+    );
+    env.vdeploy("deploy -y").exits(0);
+    std::fs::remove_file(env.project().join("own-worker")).unwrap();
+    clip(&env, "clip.mp4");
+    let ran = env.vdeploy("call look --args input=clip.mp4").exits(0);
+    assert_eq!(ran.json()["width"], 160);
+    let wrong = env.vdeploy("call look --args inptu=clip.mp4").exits(2);
+    assert!(wrong.stderr.contains("did you mean `input`"), "{}", wrong.stderr);
 }
 
 #[test]
