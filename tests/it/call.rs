@@ -166,6 +166,7 @@ fn a_program_gets_its_files_and_its_outputs_appear_whole() {
     assert!(taken.stderr.contains("already exists"), "{}", taken.stderr);
     let missing = env.vdeploy("call shout --args input=no.txt output=new.txt").exits(5);
     assert!(missing.stderr.contains("can't read input"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("hint: see what is there: `ls -l "), "{}", missing.stderr);
     assert!(!env.project().join("new.txt").exists());
 }
 

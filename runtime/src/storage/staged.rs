@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::CWD;
 
+use super::FileRef;
 use super::place::{Existing, Place, place, sync_folder};
 use super::staging::StagingFolder;
 use crate::wire::{Artifact, Failure, FailureKind};
@@ -100,7 +101,8 @@ fn sync_tree(path: &Path) -> io::Result<u64> {
 pub(super) async fn check_readable(text: &str, path: &Path) -> Result<(), Failure> {
     let fail = |why: String| {
         Err(Failure::new(FailureKind::InvalidInput, format!("can't read input `{text}`"))
-            .cause(why))
+            .cause(why)
+            .hint(look_for(text)))
     };
     match tokio::fs::File::open(path).await {
         Err(error) => fail(error.to_string()),
@@ -109,6 +111,17 @@ pub(super) async fn check_readable(text: &str, path: &Path) -> Result<(), Failur
             Ok(_) => Ok(()),
             Err(error) => fail(error.to_string()),
         },
+    }
+}
+
+/// How to see what there is in place of an input.
+fn look_for(text: &str) -> String {
+    if let Ok(FileRef::Volume { volume, .. }) = FileRef::parse(text) {
+        return format!("see what is in the volume: `vdeploy volume ls {volume}`");
+    }
+    match Path::new(text).parent() {
+        Some(folder) => format!("see what is there: `ls -l '{}'`", folder.display()),
+        None => "name a file".into(),
     }
 }
 

@@ -132,7 +132,9 @@ pub fn plan(
 
 fn picture_of<'a>(media: &'a Media, name: &str) -> Result<(&'a Stream, &'a VideoStream), Failure> {
     let fail = |what: &str, cause: &str| {
-        Failure::new(FailureKind::InvalidInput, format!("`{name}` {what}")).cause(cause)
+        Failure::new(FailureKind::InvalidInput, format!("`{name}` {what}"))
+            .cause(cause)
+            .hint(format!("see what is in it: `ffprobe -hide_banner '{name}'`"))
     };
     if media.format.ends_with("_pipe") {
         return Err(fail(
