@@ -50,6 +50,12 @@ pub fn notes(app: &App, machine: Machine) -> Vec<Note> {
         if !resources.gpu.is_empty() {
             add("GPU models are ignored on the local target; a GPU is used if there is one".into());
         }
+        if function.spec.cache {
+            add("`cache` isn't acted on yet: every call runs".into());
+        }
+        if function.spec.scaling.min_containers > 0 {
+            add("`min_containers` isn't acted on yet: workers start with the first call".into());
+        }
         if function.spec.image.is_some() {
             add("runs on this machine itself: the local target records images without building them".into());
         }
