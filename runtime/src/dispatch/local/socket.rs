@@ -33,8 +33,6 @@ pub(super) enum Line {
     WatchCall { call: CallId },
     /// Tell me of this map's calls.
     WatchMap { map: String },
-    /// Tell me of all calls.
-    WatchAll,
     /// The queue has changed.
     Wake,
 }
@@ -44,7 +42,6 @@ impl Line {
         match interest {
             Interest::Call(call) => Line::WatchCall { call: call.clone() },
             Interest::Map(map) => Line::WatchMap { map: map.clone() },
-            Interest::All => Line::WatchAll,
         }
     }
 }
@@ -116,7 +113,6 @@ async fn attend(stream: UnixStream, signals: mpsc::UnboundedSender<Signal>) {
             }
             Ok(Line::WatchCall { call }) => Interest::Call(call),
             Ok(Line::WatchMap { map }) => Interest::Map(map),
-            Ok(Line::WatchAll) => Interest::All,
             Err(_) => break,
         };
         let _ = signals.send(Signal::Subscribe(Subscription { interest, events: events.clone() }));

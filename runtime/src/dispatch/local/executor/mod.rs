@@ -68,8 +68,6 @@ pub enum Interest {
     Call(CallId),
     /// Of all calls of a map.
     Map(String),
-    /// Of all calls.
-    All,
 }
 
 impl Interest {
@@ -78,7 +76,6 @@ impl Interest {
         match self {
             Interest::Call(id) => *id == event.call,
             Interest::Map(map) => event.map.as_ref() == Some(map),
-            Interest::All => true,
         }
     }
 }
