@@ -3,12 +3,23 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::filter::LevelFilter;
 use vdeploy::command::{self, Cli};
 use vdeploy::settings;
+use vdeploy::ui::Verbosity;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = settings::printer(cli.global());
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(match printer.verbosity {
+            Verbosity::Quiet => LevelFilter::ERROR,
+            Verbosity::Normal | Verbosity::Verbose => LevelFilter::WARN,
+        })
+        .without_time()
+        .with_target(false)
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(command::run(cli)),
