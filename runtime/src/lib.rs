@@ -20,6 +20,7 @@ pub mod catalog;
 pub mod client;
 pub mod clock;
 pub mod dispatch;
+pub mod encode;
 pub mod environment;
 pub mod failpoint;
 pub mod ffmpeg;

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use super::input;
 use super::job::{
-    Audio, AudioEncoder, Container, Decode, Encoder, HdrMetadata, Input, Job, Output, Rate, Speed,
-    Subtitle, SubtitleCodec, Video, VideoCodec,
+    Audio, AudioEncoder, Container, Decode, Encoder, HdrMetadata, Input, Job, Origin, Output, Rate,
+    Speed, Subtitle, SubtitleCodec, Video, VideoCodec,
 };
 
 /// Seconds between two reports of progress.
@@ -19,6 +19,9 @@ pub fn args(job: &Job) -> Vec<OsString> {
     args.add(["-progress", "pipe:1", "-stats_period", REPORT_SECONDS]);
     for input in &job.inputs {
         args.input(input, job.threads);
+    }
+    if !job.graph.is_empty() {
+        args.option("-filter_complex", &job.graph);
     }
     for output in &job.outputs {
         args.output(output, job.threads);
@@ -52,13 +55,20 @@ impl Args {
         if let Some(seconds) = input.delay {
             self.option("-itsoffset", format!("{seconds:.6}"));
         }
+        for (name, seconds) in [("-ss", input.seek), ("-t", input.length)] {
+            if let Some(seconds) = seconds {
+                self.option(name, format!("{seconds:.6}"));
+            }
+        }
         self.threads(threads);
         self.add(input::guards());
         self.add([OsString::from("-i"), input::url(&input.path)]);
     }
 
     fn output(&mut self, output: &Output, threads: Option<u16>) {
-        self.video(&output.video, output.container);
+        if let Some(video) = &output.video {
+            self.video(video, output.container);
+        }
         for (index, audio) in output.audio.iter().enumerate() {
             self.audio(index, audio);
         }
@@ -76,11 +86,21 @@ impl Args {
         self.add([input::url(&output.path)]);
     }
 
-    fn video(&mut self, video: &Video, container: Container) {
-        self.option("-map", format!("{}:{}", video.source.input, video.source.stream));
-        if !video.filters.is_empty() {
-            self.option("-filter:v:0", &video.filters);
+    /// Maps what a track is made of; a chain of its own goes to the option `filters`.
+    fn origin(&mut self, origin: &Origin, filters: &str) {
+        match origin {
+            Origin::Graph(link) => self.option("-map", link),
+            Origin::Stream(source, chain) => {
+                self.option("-map", format!("{}:{}", source.input, source.stream));
+                if !chain.is_empty() {
+                    self.option(filters, chain);
+                }
+            }
         }
+    }
+
+    fn video(&mut self, video: &Video, container: Container) {
+        self.origin(&video.origin, "-filter:v:0");
         self.add(["-fps_mode:v:0", "passthrough"]);
         if let Some(base) = video.time_base {
             self.option("-enc_time_base:v:0", format!("{}:{}", base.num, base.den));
@@ -146,10 +166,7 @@ impl Args {
     }
 
     fn audio(&mut self, index: usize, audio: &Audio) {
-        self.option("-map", format!("{}:{}", audio.source.input, audio.source.stream));
-        if !audio.filters.is_empty() {
-            self.option(&format!("-filter:a:{index}"), &audio.filters);
-        }
+        self.origin(&audio.origin, &format!("-filter:a:{index}"));
         let (codec, bits) = match audio.encoder {
             AudioEncoder::Copy => ("copy", None),
             AudioEncoder::Aac(bits) => ("aac", Some(bits)),

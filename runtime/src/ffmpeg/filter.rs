@@ -51,6 +51,10 @@ pub enum Filter {
     Format(PixelFormat),
     /// Rearranges channels into a layout by its name, such as `5.1`.
     ChannelLayout(&'static str),
+    /// The same pictures this many times.
+    Split(u32),
+    /// The same sound this many times.
+    SplitAudio(u32),
 }
 
 /// How colours are coded as luma and chroma.
@@ -141,6 +145,8 @@ impl fmt::Display for Filter {
             Filter::Fps(rate) => write(f, "fps", &[("fps", &rate.to_string())]),
             Filter::Format(format) => write(f, "format", &[("pix_fmts", format.name())]),
             Filter::ChannelLayout(name) => write(f, "aformat", &[("channel_layouts", name)]),
+            Filter::Split(outputs) => write(f, "split", &[("outputs", &outputs.to_string())]),
+            Filter::SplitAudio(outputs) => write(f, "asplit", &[("outputs", &outputs.to_string())]),
         }
     }
 }

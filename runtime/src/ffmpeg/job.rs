@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Rational;
 use super::filter::Chain;
+use super::graph::{Graph, Link};
 
 /// One run of ffmpeg.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// Files to read.
     pub inputs: Vec<Input>,
+    /// Filters between several streams; empty where each stream has a chain of its own.
+    pub graph: Graph,
     /// Files to write.
     pub outputs: Vec<Output>,
     /// Threads of each decoder and encoder; none lets them choose.
@@ -28,6 +31,18 @@ pub struct Input {
     pub decode: Decode,
     /// Seconds by which everything in it is moved later.
     pub delay: Option<f64>,
+    /// Seconds from its start at which reading begins.
+    pub seek: Option<f64>,
+    /// Seconds that are read.
+    pub length: Option<f64>,
+}
+
+impl Input {
+    /// The whole of a file, decoded on the CPU.
+    pub fn of(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Input { path, decode: Decode::Software, delay: None, seek: None, length: None }
+    }
 }
 
 /// Where video is decoded.
@@ -50,15 +65,24 @@ pub struct Output {
     /// Its format.
     pub container: Container,
     /// Its picture.
-    pub video: Video,
+    pub video: Option<Video>,
     /// Its sound, one entry per track.
     pub audio: Vec<Audio>,
     /// Its subtitles, one entry per track.
     pub subtitles: Vec<Subtitle>,
 }
 
+/// What a track is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Origin {
+    /// A stream of an input, with a chain of its own.
+    Stream(Source, Chain),
+    /// What comes out of the job's graph.
+    Graph(Link),
+}
+
 /// One stream of one input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Source {
     /// Index of the input in the job.
     pub input: u32,
@@ -70,9 +94,7 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Video {
     /// What it is made of.
-    pub source: Source,
-    /// What is done to each frame.
-    pub filters: Chain,
+    pub origin: Origin,
     /// What codes it.
     pub encoder: Encoder,
     /// How many bits are spent.
@@ -89,11 +111,9 @@ pub struct Video {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audio {
     /// What it is made of.
-    pub source: Source,
+    pub origin: Origin,
     /// What codes it.
     pub encoder: AudioEncoder,
-    /// What is done to it.
-    pub filters: Chain,
 }
 
 /// What codes audio.

@@ -7,6 +7,7 @@ pub mod args;
 pub mod exec;
 pub mod failure;
 pub mod filter;
+pub mod graph;
 pub mod input;
 pub mod inspect;
 pub mod job;

@@ -1,13 +1,9 @@
 //! Makes another video of a video: size, codec, quality, on a GPU where there is one.
 //!
-//! [`plan`] decides, [`crate::ffmpeg`] works, [`verify`] judges; this file is the order of it.
+//! [`plan`] decides, [`crate::encode`] works and judges; this file is the order of it.
 
 pub mod args;
-mod attempt;
 pub mod plan;
-pub mod size;
-mod tracks;
-pub mod verify;
 
 use std::path::Path;
 
@@ -16,11 +12,12 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use self::args::Args;
-use self::attempt::Attempt;
 use self::plan::Place;
-use self::verify::Verified;
-use crate::ffmpeg::job::{Container, VideoCodec};
+use crate::encode::run::Work;
+use crate::encode::verify::Verified;
+use crate::ffmpeg::job::{Container, Encoder, VideoCodec};
 use crate::ffmpeg::probe::{Count, Kind, Media};
+use crate::function::Hardware;
 use crate::gpu::Capabilities;
 use crate::handler::{Context, Handler};
 use crate::wire::{Failure, FailureKind, Phase, Progress};
@@ -61,10 +58,10 @@ impl Handler for Transcode {
 
     async fn run(&self, cx: Context, args: Args) -> Result<Output, Failure> {
         let container = container(&args)?;
-        let codec = plan::codec(&args, container)?;
+        let codec = args.coding.codec_in(container)?;
         args.check(codec)?;
         let input = cx.files().input(&args.input).await?;
-        let hardware = args.hardware.unwrap_or(cx.invocation().function.hardware);
+        let hardware = args.coding.hardware(&cx);
         let (media, machine) = tokio::join!(
             inspect(&cx, &args, &input, codec),
             Capabilities::of(cx.tools(), hardware, codec, cx.cancellation())
@@ -73,17 +70,18 @@ impl Handler for Transcode {
         let staged = cx.files().output(args.output.as_ref(), &default_name(&args, container))?;
         let target = staged.path();
         let place = Place { input: &input, name: args.input.as_str(), output: &target, container };
-        let attempt = Attempt { cx: &cx, args: &args, media: &media, place };
-        let plan = plan::plan(&args, hardware, &media, &machine, place)?;
+        let work = Work { cx: &cx, verb: "transcode", name: place.name, media: &media };
+        let planned = |hardware| plan::plan(&args, hardware, &media, &machine, place);
         let started = Instant::now();
-        let (plan, run) = attempt.run(plan, hardware, &machine).await?;
+        let ran = work.run(planned(hardware)?, hardware, || planned(Hardware::Off)).await;
+        let (plan, run) = ran?;
         let seconds = started.elapsed().as_secs_f64();
-        let verified = attempt.verify(&plan, &run).await?;
+        let verified = work.verify(&plan, 0, &run, args.coding.verify).await?;
         cx.progress(Progress { phase: Phase::Uploading, ..Progress::default() });
         let artifact = staged.commit("output")?;
         let output = Output {
             output: artifact.location.clone(),
-            encoder: plan.output().video.encoder.name().into(),
+            encoder: plan.encoder().map_or("none", Encoder::name).into(),
             seconds,
             speed: run.last.seconds / seconds,
             input_bytes: media.bytes,
@@ -107,7 +105,8 @@ async fn inspect(
     let tools = cx.tools();
     let name = args.input.as_str();
     let mut media = tools.inspect(path, name, Count::Nothing, cx.cancellation()).await?;
-    let keeps = matches!(codec, VideoCodec::Hevc | VideoCodec::Av1) && args.ten_bit != Some(false);
+    let keeps =
+        matches!(codec, VideoCodec::Hevc | VideoCodec::Av1) && args.coding.ten_bit != Some(false);
     let silent = media.video().and_then(|(stream, video)| {
         (keeps && video.hdr_transfer().is_some() && video.hdr.is_none()).then_some(stream.index)
     });
@@ -124,7 +123,7 @@ async fn inspect(
 
 fn container(args: &Args) -> Result<Container, Failure> {
     let Some(output) = &args.output else {
-        return Ok(match args.codec {
+        return Ok(match args.coding.codec {
             Some(VideoCodec::Vp9) => Container::WebM,
             _ => Container::Mp4,
         });

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ffmpeg::Rational;
-use crate::ffmpeg::job::{HdrMetadata, Mastering};
-use crate::ffmpeg::probe::AudioStream;
+use crate::ffmpeg::job::{HdrMetadata, Mastering, VideoCodec};
+use crate::ffmpeg::probe::{AudioStream, Kind, Stream, VideoStream};
 use crate::gpu::{CODECS, Gpu};
 
 fn args(mut json: Value) -> Args {
@@ -87,8 +87,8 @@ fn place(container: Container) -> Place<'static> {
 fn planned(json: Value, media: &Media, machine: &Capabilities) -> Plan {
     let args = args(json);
     let container =
-        if args.codec == Some(VideoCodec::Vp9) { Container::WebM } else { Container::Mp4 };
-    plan(&args, args.hardware.unwrap_or_default(), media, machine, place(container)).unwrap()
+        if args.coding.codec == Some(VideoCodec::Vp9) { Container::WebM } else { Container::Mp4 };
+    plan(&args, args.coding.hardware.unwrap_or_default(), media, machine, place(container)).unwrap()
 }
 
 /// The argv from the first `-hwaccel`, `-map` or input on; what comes before is always the same.
@@ -148,7 +148,11 @@ fn hdr_is_kept_where_players_take_it_and_mapped_elsewhere() {
 fn pictures_that_are_not_plain() {
     let show = |change: fn(&mut VideoStream)| {
         let media = media(|_, video| change(video));
-        planned(json!({}), &media, &cpu()).output().video.filters.to_string()
+        let plan = planned(json!({}), &media, &cpu());
+        match &plan.job.outputs[0].video.as_ref().unwrap().origin {
+            Origin::Stream(_, filters) => filters.to_string(),
+            Origin::Graph(_) => unreachable!("one stream needs no graph"),
+        }
     };
     let wide_pixels = |v: &mut VideoStream| v.sar = Rational::new(4, 3);
     insta::assert_snapshot!(show(|_| {}), @"format=pix_fmts=yuv420p");

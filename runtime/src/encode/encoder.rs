@@ -1,15 +1,14 @@
 //! Which encoder makes the video, and why not another. Pure.
 
-use super::super::args::Args;
 use super::picture::Look;
-use crate::ffmpeg::job::{Encoder, Rate, VideoCodec};
+use crate::ffmpeg::job::{Encoder, VideoCodec};
 use crate::ffmpeg::probe::{Kind, Stream};
 use crate::function::Hardware;
 use crate::gpu::{Capabilities, Gpu};
 use crate::wire::{Failure, FailureKind};
 
 /// Refuses pictures that are too small for every encoder of a codec.
-pub(super) fn check_size(codec: VideoCodec, (width, height): (u32, u32)) -> Result<(), Failure> {
+pub fn check_size(codec: VideoCodec, (width, height): (u32, u32)) -> Result<(), Failure> {
     let least = match codec {
         VideoCodec::H264 | VideoCodec::Vp9 => 2,
         VideoCodec::Hevc => 16,
@@ -26,7 +25,7 @@ pub(super) fn check_size(codec: VideoCodec, (width, height): (u32, u32)) -> Resu
 }
 
 /// The encoder, and why it isn't a GPU's although one was wanted.
-pub(super) fn choose(
+pub fn choose(
     codec: VideoCodec,
     hardware: Hardware,
     look: Look,
@@ -89,7 +88,7 @@ fn no_software(codec: VideoCodec) -> Failure {
 }
 
 /// The GPU that an encoder runs on.
-pub(super) fn gpu_of(encoder: Encoder, machine: &Capabilities) -> Option<&Gpu> {
+pub fn gpu_of(encoder: Encoder, machine: &Capabilities) -> Option<&Gpu> {
     match encoder {
         Encoder::Nvenc { gpu, .. } => machine.gpus.iter().find(|known| known.index == gpu),
         _ => None,
@@ -98,7 +97,7 @@ pub(super) fn gpu_of(encoder: Encoder, machine: &Capabilities) -> Option<&Gpu> {
 
 /// Frames can stay on the GPU from decoder to encoder: NVDEC takes the stream, and nothing has to
 /// be done that only the CPU does.
-pub(super) fn stays_on_gpu(gpu: &Gpu, stream: &Stream, look: Look) -> bool {
+pub fn stays_on_gpu(gpu: &Gpu, stream: &Stream, look: Look) -> bool {
     let Kind::Video(video) = &stream.kind else { return false };
     let decodes = matches!(
         (stream.codec.as_str(), video.pixel_format.as_str()),
@@ -112,14 +111,4 @@ pub(super) fn stays_on_gpu(gpu: &Gpu, stream: &Stream, look: Look) -> bool {
         && look.tone_map.is_none()
         && look.geometry.crop.is_none()
         && look.geometry.pad.is_none()
-}
-
-/// Constant quality: what was asked for, or what each codec's users take for good.
-pub(super) fn quality(args: &Args, encoder: Encoder) -> Rate {
-    Rate::Quality(args.crf.unwrap_or(match encoder.codec() {
-        VideoCodec::H264 => 23,
-        VideoCodec::Hevc => 28,
-        VideoCodec::Av1 => 35,
-        VideoCodec::Vp9 => 31,
-    }))
 }

@@ -1,42 +1,55 @@
-//! One transcode at work: runs the plan, falls back to the CPU where that is allowed, and has the
-//! result judged.
+//! One plan at work: runs it, falls back to the CPU where that is allowed, and has the results
+//! judged.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::args::{Args, Verify};
-use super::plan::{self, Place, Plan};
 use super::verify::{self, Evidence, Verified, Written};
+use super::{Expect, Frames, Plan, Verify};
 use crate::ffmpeg::exec::{self, ExecError, Finished};
 use crate::ffmpeg::input::MAX_SECONDS;
+use crate::ffmpeg::job::{Container, Job, Output};
 use crate::ffmpeg::probe::{Count, Media};
 use crate::ffmpeg::progress::Sample;
 use crate::ffmpeg::{args as argv, failure, inspect};
 use crate::function::Hardware;
-use crate::gpu::Capabilities;
 use crate::handler::Context;
 use crate::wire::{Failure, FailureKind, Phase, Progress};
 
-/// What one transcode works with.
-#[derive(Clone, Copy)]
-pub(super) struct Attempt<'a> {
-    pub(super) cx: &'a Context,
-    pub(super) args: &'a Args,
-    pub(super) media: &'a Media,
-    pub(super) place: Place<'a>,
+/// What one piece of work on one input needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Work<'a> {
+    /// The call.
+    pub cx: &'a Context,
+    /// What the handler does, as in "can't transcode".
+    pub verb: &'a str,
+    /// What the caller called the input.
+    pub name: &'a str,
+    /// What the input is.
+    pub media: &'a Media,
 }
 
-impl Attempt<'_> {
-    /// Runs `plan`, and the same work on the CPU if a GPU fails and need not be used.
-    pub(super) async fn run(
+/// How far a run can go.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Total {
+    /// Frames of the first output.
+    pub frames: Option<u64>,
+    /// Seconds of the first output.
+    pub seconds: Option<f64>,
+}
+
+impl Work<'_> {
+    /// Runs `plan`. If a GPU fails and need not be used, runs what `on_cpu` plans instead, and says
+    /// why in it.
+    pub async fn run(
         self,
         plan: Plan,
         hardware: Hardware,
-        machine: &Capabilities,
+        on_cpu: impl FnOnce() -> Result<Plan, Failure>,
     ) -> Result<(Plan, Finished), Failure> {
-        let on_gpu = plan.output().video.encoder.is_hardware();
-        match self.ffmpeg(&plan).await {
+        match self.ffmpeg(&plan.job, self.total(&plan)).await {
             Ok(run) => Ok((plan, run)),
-            Err(ExecError::Failed { status, log }) if on_gpu && status.code().is_some() => {
+            Err(ExecError::Failed { status, log }) if plan.on_gpu() && status.code().is_some() => {
                 let known = failure::hardware_reason(&log);
                 let reason = known.map(|(reason, _)| reason.to_owned());
                 let said = || log.error_lines().next().unwrap_or("it said nothing").to_owned();
@@ -47,99 +60,126 @@ impl Attempt<'_> {
                         .cause(reason)
                         .hint(hint));
                 }
-                let mut plan =
-                    plan::plan(self.args, Hardware::Off, self.media, machine, self.place)?;
+                let mut plan = on_cpu()?;
                 plan.fallback = Some(reason);
-                let run = self.ffmpeg(&plan).await.map_err(|e| self.failed(e))?;
-                Ok((plan, run))
+                let run = self.ffmpeg(&plan.job, self.total(&plan)).await;
+                Ok((plan, run.map_err(|error| self.failed(error))?))
             }
             Err(error) => Err(self.failed(error)),
         }
     }
 
-    async fn ffmpeg(self, plan: &Plan) -> Result<Finished, ExecError> {
-        let total = self.total_frames(plan);
+    /// Runs one job and tells how far it is. It is stopped when the call is cancelled, and when it
+    /// makes more than [`MAX_SECONDS`] of media.
+    pub async fn ffmpeg(self, job: &Job, total: Total) -> Result<Finished, ExecError> {
         let enough = AtomicBool::new(false);
         let stop = self.cx.cancellation().child_token();
         let report = |sample: &Sample| {
-            self.cx.progress(progress(sample, total, self.media.duration));
+            self.cx.progress(progress(sample, total));
             if sample.seconds > MAX_SECONDS {
                 enough.store(true, Ordering::Relaxed);
                 stop.cancel();
             }
         };
-        let args = argv::args(&plan.job);
-        let ended = exec::ffmpeg(&self.cx.tools().ffmpeg, args, &stop, report).await;
+        let ended = exec::ffmpeg(&self.cx.tools().ffmpeg, argv::args(job), &stop, report).await;
         if enough.load(Ordering::Relaxed) {
             return Err(ExecError::Endless { hours: MAX_SECONDS / 3600.0 });
         }
         ended
     }
 
-    /// Frames of the result, where the header claims a number and none are added or left out.
-    fn total_frames(self, plan: &Plan) -> Option<u64> {
-        let stream = self.media.streams.iter().find(|s| s.index == plan.expect.stream)?;
-        stream.claimed_frames.filter(|_| plan.expect.every_frame)
+    /// How far the first output of a plan goes: as many frames as were counted, or as the header
+    /// claims where none are added or left out.
+    fn total(self, plan: &Plan) -> Total {
+        let Some(expect) = plan.expect.first() else {
+            return Total { frames: None, seconds: self.media.duration };
+        };
+        let streams = &self.media.streams;
+        let stream = streams.iter().find(|s| s.index == expect.source.stream);
+        match expect.frames {
+            Frames::Exactly(frames) => Total { frames: Some(frames), seconds: None },
+            Frames::Any => Total { frames: None, seconds: self.media.duration },
+            Frames::Every => Total {
+                frames: stream.and_then(|stream| stream.claimed_frames),
+                seconds: self.media.duration,
+            },
+        }
     }
 
-    /// Has the result judged as deeply as was asked for.
-    pub(super) async fn verify(
+    /// Has the result at `index` among the outputs of `plan` judged as deeply as was asked for.
+    pub async fn verify(
         self,
         plan: &Plan,
+        index: usize,
         run: &Finished,
+        depth: Verify,
     ) -> Result<Option<Verified>, Failure> {
-        if self.args.verify == Verify::Off {
-            return Ok(None);
-        }
+        let (output, expect) = match (plan.job.outputs.get(index), plan.expect.get(index)) {
+            (Some(output), Some(expect)) if depth != Verify::Off => (output, *expect),
+            _ => return Ok(None),
+        };
+        self.judge(output, index, expect, run, depth).await.map(Some)
+    }
+
+    async fn judge(
+        self,
+        output: &Output,
+        index: usize,
+        expect: Expect,
+        run: &Finished,
+        depth: Verify,
+    ) -> Result<Verified, Failure> {
         self.cx.progress(Progress { phase: Phase::Verifying, ..Progress::default() });
-        let written = self.written().await?;
-        let decoded = match self.args.verify {
-            Verify::Full => Some(self.read_back(Count::Frames).await?),
+        let written = self.written(&output.path, output.container).await?;
+        let decoded = match depth {
+            Verify::Full => Some(self.read_back(&output.path, Count::Frames).await?),
             _ => None,
         };
         let decoded = decoded
             .map(|media| media.video().and_then(|(stream, _)| stream.counted_frames).unwrap_or(0));
-        let evidence = Evidence {
-            name: self.place.name,
+        verify::judge(Evidence {
+            name: self.name,
             input: self.media,
-            expect: plan.expect,
+            expect,
+            output: u32::try_from(index).unwrap_or(u32::MAX),
             run,
             written: written.as_ref(),
             decoded,
-        };
-        verify::judge(evidence).map(Some)
+        })
     }
 
-    /// What is in the result; none without video.
-    async fn written(self) -> Result<Option<Written>, Failure> {
-        if self.place.container.is_mp4() {
-            match inspect::index(self.place.output).await {
+    /// What is in a result; none without video.
+    async fn written(self, path: &Path, container: Container) -> Result<Option<Written>, Failure> {
+        if container.is_mp4() {
+            match inspect::index(path).await {
                 Ok(index) => return Ok(Written::of_index(&index)),
                 Err(error) => tracing::debug!(%error, "the index says too little"),
             }
         }
-        Ok(Written::of_media(&self.read_back(Count::Packets).await?))
+        Ok(Written::of_media(&self.read_back(path, Count::Packets).await?))
     }
 
-    async fn read_back(self, count: Count) -> Result<Media, Failure> {
-        let read =
-            self.cx.tools().inspect(self.place.output, "the result", count, self.cx.cancellation());
+    /// What ffprobe finds in a result.
+    pub async fn read_back(self, path: &Path, count: Count) -> Result<Media, Failure> {
+        let read = self.cx.tools().inspect(path, "the result", count, self.cx.cancellation());
         read.await.map_err(|failure| match failure.kind {
             FailureKind::InvalidInput => Failure { kind: FailureKind::Verification, ..failure },
             _ => failure,
         })
     }
 
-    fn failed(self, error: ExecError) -> Failure {
+    /// A failed run as the call's failure.
+    pub fn failed(self, error: ExecError) -> Failure {
         failure::failure(error, &self.what())
     }
 
     fn what(self) -> String {
-        format!("can't transcode `{}`", self.place.name)
+        format!("can't {} `{}`", self.verb, self.name)
     }
 }
 
-fn progress(sample: &Sample, total: Option<u64>, duration: Option<f64>) -> Progress {
+fn progress(sample: &Sample, total: Total) -> Progress {
+    let Total { frames: total, seconds: duration } = total;
     let by_time = duration.filter(|d| *d > 0.0).map(|duration| sample.seconds / duration);
     let by_frames = total.filter(|t| *t > 0).map(|total| sample.frames as f64 / total as f64);
     let fraction = by_frames.or(by_time).map(|fraction| fraction.clamp(0.0, 1.0));
@@ -169,7 +209,9 @@ mod tests {
     use super::*;
     use crate::ffmpeg::Tools;
     use crate::ffmpeg::job::{Container, Encoder, VideoCodec};
-    use crate::gpu::Gpu;
+    use crate::gpu::{Capabilities, Gpu};
+    use crate::handlers::transcode::args::Args;
+    use crate::handlers::transcode::plan::{self, Place};
     use crate::storage::Files;
     use crate::wire::Invocation;
 
@@ -215,19 +257,21 @@ mod tests {
         let output = folder.path().join("out.mp4");
         let place =
             Place { input: &input, name: "in.mp4", output: &output, container: Container::Mp4 };
-        let plan = plan::plan(&args, hardware, &media, &boasting(), place).unwrap();
-        assert!(plan.output().video.encoder.is_hardware());
-        let attempt = Attempt { cx: &cx, args: &args, media: &media, place };
-        attempt.run(plan, hardware, &boasting()).await
+        let planned = |hardware| plan::plan(&args, hardware, &media, &boasting(), place);
+        let plan = planned(hardware).unwrap();
+        assert!(plan.on_gpu());
+        let work = Work { cx: &cx, verb: "transcode", name: "in.mp4", media: &media };
+        work.run(plan, hardware, || planned(Hardware::Off)).await
     }
 
     #[test]
     fn a_rate_that_is_not_known_yet_is_left_out() {
+        let fifty = Total { frames: Some(50), seconds: None };
         let first = Sample { frames: 1, ..Sample::default() };
-        let report = progress(&first, Some(50), None);
+        let report = progress(&first, fifty);
         assert_eq!((report.fps, report.speed, report.eta_seconds), (None, None, None));
         let later = Sample { frames: 25, fps: 50.0, speed: 2.0, ..Sample::default() };
-        let report = progress(&later, Some(50), None);
+        let report = progress(&later, fifty);
         assert_eq!(
             (report.fps, report.speed, report.eta_seconds),
             (Some(50.0), Some(2.0), Some(0.5))
@@ -237,7 +281,7 @@ mod tests {
     #[tokio::test]
     async fn a_gpu_that_fails_is_followed_by_the_cpu_and_the_reason_is_said() {
         let (plan, run) = attempt(Hardware::Auto).await.unwrap();
-        assert_eq!(plan.output().video.encoder, Encoder::X264);
+        assert_eq!(plan.encoder(), Some(Encoder::X264));
         assert_eq!(
             plan.fallback.as_deref(),
             Some("the GPU failed: the driver is older than this build of ffmpeg wants")

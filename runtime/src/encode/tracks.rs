@@ -1,12 +1,42 @@
 //! What becomes of sound and subtitles. Pure.
 
-use super::args::{AudioChoice, SubtitleChoice};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::ffmpeg::filter::{Chain, Filter};
-use crate::ffmpeg::job::{Audio, AudioEncoder, Container, Source, Subtitle, SubtitleCodec};
+use crate::ffmpeg::job::{Audio, AudioEncoder, Container, Origin, Source, Subtitle, SubtitleCodec};
 use crate::ffmpeg::probe::{AudioStream, Kind, Media, Stream};
 
+/// What happens to the sound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AudioChoice {
+    /// The track that players choose: copied if the container takes it, else coded as AAC or Opus.
+    #[default]
+    Keep,
+    /// All tracks, each like `keep`.
+    All,
+    /// No sound.
+    None,
+    /// The track that players choose, coded as AAC.
+    Aac,
+    /// The track that players choose, coded as Opus.
+    Opus,
+}
+
+/// What happens to subtitle tracks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubtitleChoice {
+    /// All that the container can hold.
+    #[default]
+    Keep,
+    /// None.
+    None,
+}
+
 /// The audio tracks of the result.
-pub(super) fn audio(media: &Media, choice: AudioChoice, container: Container) -> Vec<Audio> {
+pub fn audio(media: &Media, choice: AudioChoice, container: Container) -> Vec<Audio> {
     let wanted = match choice {
         AudioChoice::None => 0,
         AudioChoice::All => usize::MAX,
@@ -28,7 +58,7 @@ fn track(stream: &Stream, sound: &AudioStream, choice: AudioChoice, into: Contai
         AudioEncoder::Copy => Chain::default(),
         _ => Chain(layout(sound).map(Filter::ChannelLayout).into_iter().collect()),
     };
-    Audio { source: Source { input: 0, stream: stream.index }, encoder, filters }
+    Audio { origin: Origin::Stream(Source { input: 0, stream: stream.index }, filters), encoder }
 }
 
 /// Codecs that players expect in a container.
@@ -84,7 +114,7 @@ fn layout(sound: &AudioStream) -> Option<&'static str> {
 }
 
 /// The subtitle tracks of the result, and what is said of those that can't come along.
-pub(super) fn subtitles(
+pub fn subtitles(
     media: &Media,
     choice: SubtitleChoice,
     container: Container,

@@ -1,7 +1,6 @@
 //! What becomes of the picture: size, colours, and the filters for it. Pure.
 
-use super::super::args::Args;
-use super::super::size::{Geometry, geometry};
+use super::size::{Bounds, Fit, Geometry, geometry};
 use crate::ffmpeg::Rational;
 use crate::ffmpeg::filter::{Chain, Filter, HdrTransfer, Matrix};
 use crate::ffmpeg::job::{PixelFormat, VideoCodec};
@@ -12,33 +11,42 @@ const FINEST: i64 = 1_000_000;
 
 /// What becomes of the picture, whoever does it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
-    pub(super) geometry: Geometry,
+pub struct Look {
+    /// Its size.
+    pub geometry: Geometry,
     /// HDR is mapped to SDR.
-    pub(super) tone_map: Option<HdrTransfer>,
+    pub tone_map: Option<HdrTransfer>,
     /// HDR stays.
-    pub(super) keep_hdr: Option<HdrTransfer>,
-    pub(super) ten_bit: bool,
+    pub keep_hdr: Option<HdrTransfer>,
+    /// 10 bits per sample.
+    pub ten_bit: bool,
 }
 
 impl Look {
-    pub(super) fn decide(args: &Args, codec: VideoCodec, video: &VideoStream) -> Look {
+    /// What becomes of `video` on its way into a box, coded as `codec`. `ten_bit` is what was asked
+    /// for.
+    pub fn decide(
+        (bounds, fit): (Bounds, Fit),
+        ten_bit: Option<bool>,
+        codec: VideoCodec,
+        video: &VideoStream,
+    ) -> Look {
         let hdr = video.hdr_transfer();
         // Players take PQ and HLG in these two only, and only with 10 bits.
         let can_keep = matches!(codec, VideoCodec::Hevc | VideoCodec::Av1);
-        let keep = can_keep && args.ten_bit != Some(false);
+        let keep = can_keep && ten_bit != Some(false);
         let keep_hdr = hdr.filter(|_| keep);
         Look {
-            geometry: geometry(shown(video), args.bounds(), args.fit),
+            geometry: geometry(shown(video), bounds, fit),
             tone_map: hdr.filter(|_| !keep),
             keep_hdr,
-            ten_bit: args.ten_bit.unwrap_or(keep_hdr.is_some()),
+            ten_bit: ten_bit.unwrap_or(keep_hdr.is_some()),
         }
     }
 }
 
 /// The size as a player shows it: turned, and with the pixels stretched to squares.
-fn shown(video: &VideoStream) -> (f64, f64) {
+pub fn shown(video: &VideoStream) -> (f64, f64) {
     let (width, height) = video.rotated_size();
     let stretch = video.rotated_sar().map_or(1.0, Rational::value);
     (f64::from(width) * stretch, f64::from(height))
@@ -46,16 +54,18 @@ fn shown(video: &VideoStream) -> (f64, f64) {
 
 /// Seconds that the first pictures come before the start of the file, as some edit lists have it.
 /// Players would not show them in the result, so the whole is moved later by as much.
-pub(super) fn preroll(media: &Media, stream: &Stream) -> Option<f64> {
+pub fn preroll(media: &Media, stream: &Stream) -> Option<f64> {
     stream.first_shown.map(|first| media.start - first).filter(|early| *early > 0.001)
 }
 
 /// The unit of the result's timestamps.
-pub(super) fn coarser(base: Rational) -> Rational {
+pub fn coarser(base: Rational) -> Rational {
     if base.den > FINEST { Rational { num: 1, den: FINEST } } else { base }
 }
 
-pub(super) fn cpu_filters(args: &Args, video: &VideoStream, look: Look) -> Chain {
+/// What the CPU does to each frame: deinterlaced, sized, with square pixels and said colours, at
+/// `fps` if that is given, in the encoder's pixel format.
+pub fn cpu_filters(video: &VideoStream, look: Look, fps: Option<f64>) -> Chain {
     let mut filters = Vec::new();
     let Geometry { scale, crop, pad } = look.geometry;
     if video.interlaced {
@@ -73,13 +83,14 @@ pub(super) fn cpu_filters(args: &Args, video: &VideoStream, look: Look) -> Chain
         filters.push(Filter::SquarePixels);
     }
     filters.extend(untagged(video).filter(|_| look.tone_map.is_none()).map(Filter::Tag));
-    filters.extend(args.fps.and_then(Rational::from_rate).map(Filter::Fps));
+    filters.extend(fps.and_then(Rational::from_rate).map(Filter::Fps));
     let format = if look.ten_bit { PixelFormat::Yuv420p10 } else { PixelFormat::Yuv420p };
     filters.push(Filter::Format(format));
     Chain(filters)
 }
 
-pub(super) fn gpu_filters(video: &VideoStream, look: Look) -> Chain {
+/// What a GPU does to each frame that stays in its memory.
+pub fn gpu_filters(video: &VideoStream, look: Look) -> Chain {
     let format = if look.ten_bit { PixelFormat::P010 } else { PixelFormat::Nv12 };
     let same = look.geometry.scale == video.rotated_size() && (video.bits > 8) == look.ten_bit;
     let mut filters = Vec::new();

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::plan::Expect;
+use super::{Expect, Frames};
 use crate::ffmpeg::exec::Finished;
 use crate::ffmpeg::log::InputCount;
 use crate::ffmpeg::mp4::{self, Index};
@@ -103,6 +103,8 @@ pub struct Evidence<'a> {
     pub input: &'a Media,
     /// What the result should be like.
     pub expect: Expect,
+    /// Index of the result among the outputs of the job.
+    pub output: u32,
     /// What ffmpeg said.
     pub run: &'a Finished,
     /// What is in the result, as it was read back; none when that is no video.
@@ -114,18 +116,29 @@ pub struct Evidence<'a> {
 /// Accepts a result, or says what is wrong with it, or with the input that it comes from.
 pub fn judge(evidence: Evidence<'_>) -> Result<Verified, Failure> {
     let Evidence { expect, run, written: result, decoded, .. } = evidence;
-    let read = run.log.inputs.get(&(0, expect.stream)).copied().unwrap_or_default();
+    let read = run
+        .log
+        .inputs
+        .get(&(expect.source.input, expect.source.stream))
+        .copied()
+        .unwrap_or_default();
     if read.frames == 0 {
         return Err(no_frames(evidence, read));
     }
     let result = result.ok_or_else(|| broken("it has no video"))?;
     let written = result.packets;
     let duration = result.duration.unwrap_or(run.last.seconds);
-    complete(evidence, read, duration)?;
-    if expect.every_frame && written != read.frames {
+    match expect.frames {
+        Frames::Exactly(frames) if written != frames => {
+            return Err(broken(format!("it has {written} frames, and {frames} were expected")));
+        }
+        Frames::Exactly(_) => {}
+        Frames::Every | Frames::Any => complete(evidence, read, duration)?,
+    }
+    if expect.frames == Frames::Every && written != read.frames {
         return Err(broken(format!("{} frames went in, {written} came out", read.frames)));
     }
-    let counted = run.log.outputs.get(&(0, 0)).copied();
+    let counted = run.log.outputs.get(&(evidence.output, 0)).copied();
     if counted.is_some_and(|counted| counted != written) || written == 0 {
         let counted = counted.unwrap_or(0);
         return Err(broken(format!("ffmpeg wrote {counted} frames, the file has {written}")));
@@ -166,7 +179,7 @@ fn lost(evidence: Evidence<'_>, read: InputCount) -> u64 {
 /// with a wild duration only time.
 fn complete(evidence: Evidence<'_>, read: InputCount, duration: f64) -> Result<(), Failure> {
     let Evidence { input, expect, run, .. } = evidence;
-    let Some(stream) = input.streams.iter().find(|s| s.index == expect.stream) else {
+    let Some(stream) = input.streams.iter().find(|s| s.index == expect.source.stream) else {
         return Ok(());
     };
     let promised = stream.duration.or(input.duration).unwrap_or(0.0);
