@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use serde_json::json;
 use vdeploy_runtime::function::Entry;
 
-use crate::env::{TestEnv, sh};
+use crate::env::{TestEnv, interrupt, sh};
 
 fn echo_env() -> TestEnv {
     let env = TestEnv::new();
@@ -260,11 +260,6 @@ fn start_and_wait_for_progress(env: &TestEnv, function: &str) -> (Child, impl Re
         assert!(stderr.read_line(&mut line).unwrap() > 0, "the call ended early");
     }
     (child, stderr)
-}
-
-fn interrupt(child: &Child) {
-    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 }
 
 /// Waits until `holds`; for what another process does a moment after the last thing it can be

@@ -2,7 +2,7 @@
 //! with times, ids and paths replaced.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 use vdeploy_runtime::catalog::{Catalog, FORMAT, Published};
@@ -125,6 +125,17 @@ impl Ran {
 /// A program that `sh` runs.
 pub fn sh(script: &str) -> Entry {
     Entry::Command { argv: vec!["sh".into(), "-c".into(), script.into()] }
+}
+
+/// Presses Ctrl-C.
+pub fn interrupt(child: &Child) {
+    signal(child, rustix::process::Signal::INT);
+}
+
+/// Sends a signal to a process that runs.
+pub fn signal(child: &Child, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
 }
 
 /// The parts of a finished process.

@@ -10,6 +10,8 @@ mod deploy;
 mod destroy;
 mod executor;
 mod init;
+mod log_tail;
+mod logs;
 mod man;
 mod map;
 mod plan;
@@ -46,6 +48,7 @@ pub(crate) enum Command {
     Run(run::Args),
     Map(map::Args),
     Calls(calls::Args),
+    Logs(logs::Args),
     Volume(volume::Args),
     Secret(secret::Args),
     State(state::Args),
@@ -76,6 +79,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Run(args) => run::run(args, &settings).await,
         Command::Map(args) => map::run(args, &settings).await,
         Command::Calls(args) => calls::run(args, &settings).await,
+        Command::Logs(args) => logs::run(args, &settings).await,
         Command::Volume(args) => volume::run(args, &settings).await,
         Command::Secret(args) => secret::run(args, &settings).await,
         Command::State(args) => state::run(args, &settings).await,

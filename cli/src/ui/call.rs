@@ -31,7 +31,7 @@ impl CallView {
     pub fn show(&mut self, what: &What) {
         match what {
             What::Started { attempt } if *attempt > 1 => self.note(&format!("attempt {attempt}")),
-            What::Started { .. } => {}
+            What::Started { .. } | What::Queued | What::Logged => {}
             What::Progress { progress } => self.progress(progress),
             What::Retrying { attempt, failure, delay_seconds } => self.note(&format!(
                 "attempt {attempt} failed: {failure}; trying again in {delay_seconds:.1} s"
@@ -106,7 +106,7 @@ fn new_bar(printer: Printer) -> ProgressBar {
     bar
 }
 
-pub(super) fn describe(progress: &Progress) -> String {
+pub(crate) fn describe(progress: &Progress) -> String {
     let mut parts = vec![phase_name(progress.phase).to_owned()];
     match (progress.frames, progress.total_frames) {
         (Some(frames), Some(total)) => parts.push(format!("{frames}/{total} frames")),

@@ -63,7 +63,7 @@ impl MapView {
             What::Retrying { attempt, failure, .. } => {
                 self.note(&format!("input {index}: attempt {attempt} failed: {failure}"));
             }
-            What::Started { .. } | What::Ended { .. } => {}
+            What::Started { .. } | What::Ended { .. } | What::Queued | What::Logged => {}
         }
     }
 

@@ -6,8 +6,10 @@ mod json;
 pub mod map;
 pub mod plan;
 mod prompt;
+pub mod screen;
 pub mod table;
 pub mod transfer;
+pub mod watch;
 
 pub use human::one_line;
 

@@ -142,6 +142,8 @@ impl<'c, I: Iterator<Item = Value>> Map<'c, I> {
                         return Some(Err(error));
                     }
                 }
+                // Told to those who look on.
+                Some(Told::Detached | Told::Grown) => {}
                 None => return Some(Err(self.client.why_ended())),
             }
         }

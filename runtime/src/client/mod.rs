@@ -205,6 +205,8 @@ impl CallEvents<'_> {
                         return Ok(What::Ended { outcome });
                     }
                 }
+                // Told to those who look on.
+                Some(Told::Detached | Told::Grown) => {}
                 None => return Err(self.client.why_ended()),
             }
         }

@@ -3,8 +3,12 @@
 use std::io;
 
 use vdeploy_runtime::client::Client;
+use vdeploy_runtime::dispatch::local::{CallRecord, Interest};
+use vdeploy_runtime::dispatch::{Told, What};
 use vdeploy_runtime::wire::CallId;
 
+use crate::command::executor;
+use crate::command::log_tail::LogTail;
 use crate::error::{CliError, Exit, Result};
 use crate::settings::Settings;
 
@@ -13,19 +17,59 @@ use crate::settings::Settings;
 pub(super) struct Args {
     /// The call's id
     call: String,
+    /// Go on until the call has ended
+    #[arg(short, long)]
+    follow: bool,
 }
 
-pub(super) async fn run(args: Args, client: &Client, _settings: &Settings) -> Result<Exit> {
+pub(super) async fn run(args: Args, client: &Client, settings: &Settings) -> Result<Exit> {
     let id = CallId(args.call);
-    client.record(&id).await?;
-    let path = client.dispatcher().folder(&id).join("log");
-    match std::fs::File::open(&path) {
-        Ok(mut log) => drop(io::copy(&mut log, &mut io::stdout().lock())?),
-        // A call that says nothing has no log.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => {
-            return Err(CliError::failed(format!("can't read `{}`", path.display())).cause(error));
+    let record = client.record(&id).await?;
+    let mut tail = LogTail::new(client.dispatcher().log(&id));
+    if args.follow && !record.state.has_ended() {
+        return tokio::select! {
+            followed = follow(&record, &mut tail, client, settings) => followed.map(|()| Exit::Ok),
+            interrupt = tokio::signal::ctrl_c() => Ok(interrupt.map(|()| Exit::Interrupted)?),
+        };
+    }
+    print(&mut tail)?;
+    Ok(Exit::Ok)
+}
+
+/// Prints what is logged until the call has ended. Events say when to look; the log and the queue
+/// say what there is.
+async fn follow(
+    call: &CallRecord,
+    tail: &mut LogTail,
+    client: &Client,
+    settings: &Settings,
+) -> Result<()> {
+    let interest = Interest::Environment(call.environment.clone());
+    let mut events = client.dispatcher().observe(interest);
+    loop {
+        let ended = match events.next().await {
+            Told::Grown => continue,
+            Told::Call(event) if event.call != call.id => continue,
+            Told::Call(event) => matches!(event.what, What::Ended { .. }),
+            told => {
+                let ended = client.record(&call.id).await?.state.has_ended();
+                if told == Told::Detached && !ended {
+                    executor::spawn_background(settings)?;
+                }
+                ended
+            }
+        };
+        if !print(tail)? || ended {
+            return Ok(());
         }
     }
-    Ok(Exit::Ok)
+}
+
+/// Prints what is new; `false` when nobody reads it any more.
+fn print(tail: &mut LogTail) -> Result<bool> {
+    match tail.copy(&mut io::stdout().lock()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CliError::failed("can't read the call's log").cause(error)),
+        Ok(()) => Ok(true),
+    }
 }

@@ -47,13 +47,7 @@ pub(super) async fn run(args: Args, client: &Client, settings: &Settings) -> Res
 }
 
 fn filter(args: Args, settings: &Settings, now: Timestamp) -> CallFilter {
-    let (app, function) = match args.function {
-        None => (None, None),
-        Some(name) => match name.split_once('/') {
-            Some((app, function)) => (Some(app.to_owned()), Some(function.to_owned())),
-            None => (None, Some(name)),
-        },
-    };
+    let (app, function) = args.function.as_deref().map(full_name).unwrap_or_default();
     CallFilter {
         environment: Some(settings.environment.clone()),
         app: app.or(args.app),
@@ -62,6 +56,15 @@ fn filter(args: Args, settings: &Settings, now: Timestamp) -> CallFilter {
         map: args.map,
         since: args.since.and_then(|since| now.checked_sub(since).ok()),
         limit: (args.limit > 0).then_some(args.limit),
+        oldest_first: false,
+    }
+}
+
+/// The parts of `[APP/]FN`.
+pub(in crate::command) fn full_name(name: &str) -> (Option<String>, Option<String>) {
+    match name.split_once('/') {
+        Some((app, function)) => (Some(app.to_owned()), Some(function.to_owned())),
+        None => (None, Some(name.to_owned())),
     }
 }
 

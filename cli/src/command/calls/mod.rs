@@ -3,9 +3,10 @@
 mod cancel;
 mod get;
 mod logs;
-mod ls;
+pub(super) mod ls;
 mod prune;
 mod retry;
+mod watch;
 
 use vdeploy_runtime::client::Client;
 
@@ -23,6 +24,7 @@ pub(crate) struct Args {
 enum Command {
     Ls(ls::Args),
     Get(get::Args),
+    Watch(watch::Args),
     Logs(logs::Args),
     Cancel(cancel::Args),
     Retry(retry::Args),
@@ -34,6 +36,7 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     match args.command {
         Command::Ls(args) => ls::run(args, &client, settings).await,
         Command::Get(args) => get::run(args, client, settings).await,
+        Command::Watch(args) => watch::run(args, &client, settings).await,
         Command::Logs(args) => logs::run(args, &client, settings).await,
         Command::Cancel(args) => cancel::run(args, client, settings).await,
         Command::Retry(args) => retry::run(args, &client, settings).await,

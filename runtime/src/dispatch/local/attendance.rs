@@ -226,7 +226,7 @@ impl Attendant {
         for subscription in &self.watching {
             let wanted = match told {
                 Told::Call(event) => subscription.interest.covers(event),
-                Told::Attached => true,
+                Told::Attached | Told::Detached | Told::Grown => true,
             };
             if wanted {
                 // Whoever watched may be gone.

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Row, ToSql};
 
 use super::queue::{Queue, json, optional_json, timestamp};
 use super::record::{AttemptRecord, CallRecord, CallState};
+use crate::dispatch::Callee;
 use crate::wire::CallId;
 
 /// Which calls to list; everything absent lets all through.
@@ -22,8 +23,10 @@ pub struct CallFilter {
     pub map: Option<String>,
     /// Accepted at or after this.
     pub since: Option<Timestamp>,
-    /// At most so many, the newest.
+    /// At most so many, the first ones.
     pub limit: Option<usize>,
+    /// Oldest first, instead of newest first.
+    pub oldest_first: bool,
 }
 
 const COLUMNS: &str = "calls.seq, calls.id, functions.environment, functions.app, functions.name,
@@ -44,42 +47,31 @@ impl Queue {
         found.map(|(seq, call)| self.with_attempts(seq, call)).transpose()
     }
 
-    /// Calls that pass the filter, newest first.
+    /// Calls that pass the filter, newest first unless it says otherwise.
     pub(super) fn calls(&self, filter: &CallFilter) -> rusqlite::Result<Vec<CallRecord>> {
-        let mut conditions = vec!["1 = 1".to_owned()];
-        let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-        let texts = [
-            ("functions.environment", &filter.environment),
-            ("functions.app", &filter.app),
-            ("functions.name", &filter.function),
-            ("calls.map", &filter.map),
-        ];
-        for (column, wanted) in texts {
-            if let Some(wanted) = wanted {
-                conditions.push(format!("{column} = ?"));
-                values.push(Box::new(wanted.clone()));
-            }
-        }
-        if let Some(since) = filter.since {
-            conditions.push("calls.created >= ?".into());
-            values.push(Box::new(since.as_millisecond()));
-        }
-        if !filter.states.is_empty() {
-            let names: Vec<_> =
-                filter.states.iter().map(|state| format!("'{}'", state.as_str())).collect();
-            conditions.push(format!("calls.state IN ({})", names.join(", ")));
-        }
+        let (conditions, mut values) = filter.conditions();
         values.push(Box::new(filter.limit.map_or(-1, |limit| limit as i64)));
+        let order = if filter.oldest_first { "ASC" } else { "DESC" };
         let rows: Vec<_> = self
             .db
             .prepare(&format!(
                 "SELECT {COLUMNS} FROM calls JOIN functions ON functions.id = calls.function
-                 WHERE {} ORDER BY calls.seq DESC LIMIT ?",
-                conditions.join(" AND ")
+                 WHERE {conditions} ORDER BY calls.seq {order} LIMIT ?"
             ))?
             .query_map(rusqlite::params_from_iter(values), call_record)?
             .collect::<Result<_, _>>()?;
         rows.into_iter().map(|(seq, call)| self.with_attempts(seq, call)).collect()
+    }
+
+    /// How many calls pass the filter, whatever its limit.
+    pub(super) fn count(&self, filter: &CallFilter) -> rusqlite::Result<u64> {
+        let (conditions, values) = filter.conditions();
+        self.db
+            .prepare(&format!(
+                "SELECT count(*) FROM calls JOIN functions ON functions.id = calls.function
+                 WHERE {conditions}"
+            ))?
+            .query_row(rusqlite::params_from_iter(values), |row| row.get(0))
     }
 
     /// Forgets calls that ended before `before`, and says which.
@@ -109,6 +101,44 @@ impl Queue {
             })?
             .collect::<Result<_, _>>()?;
         Ok(call)
+    }
+}
+
+impl CallFilter {
+    /// Whether calls of `callee` may pass.
+    pub fn covers(&self, callee: &Callee) -> bool {
+        let may = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
+        may(&self.environment, &callee.environment)
+            && may(&self.app, &callee.app)
+            && may(&self.function, &callee.function)
+    }
+
+    /// As SQL on `calls` joined with `functions`, and the values in it.
+    fn conditions(&self) -> (String, Vec<Box<dyn ToSql>>) {
+        let mut conditions = vec!["1 = 1".to_owned()];
+        let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+        let texts = [
+            ("functions.environment", &self.environment),
+            ("functions.app", &self.app),
+            ("functions.name", &self.function),
+            ("calls.map", &self.map),
+        ];
+        for (column, wanted) in texts {
+            if let Some(wanted) = wanted {
+                conditions.push(format!("{column} = ?"));
+                values.push(Box::new(wanted.clone()));
+            }
+        }
+        if let Some(since) = self.since {
+            conditions.push("calls.created >= ?".into());
+            values.push(Box::new(since.as_millisecond()));
+        }
+        if !self.states.is_empty() {
+            let names: Vec<_> =
+                self.states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+            conditions.push(format!("calls.state IN ({})", names.join(", ")));
+        }
+        (conditions.join(" AND "), values)
     }
 }
 

@@ -25,13 +25,20 @@ pub(super) struct Log {
     pub(super) ends: mpsc::UnboundedReceiver<()>,
 }
 
-/// Starts reading `output` until all writers are gone.
-pub(super) fn follow(output: OwnedFd, mark: String, secrets: Vec<String>) -> io::Result<Log> {
+/// Starts reading `output` until all writers are gone; `grown` is told whenever there is more to
+/// read in the call's log.
+pub(super) fn follow(
+    output: OwnedFd,
+    mark: String,
+    secrets: Vec<String>,
+    grown: impl Fn() + Send + Sync + 'static,
+) -> io::Result<Log> {
     let reader = pipe::Receiver::from_owned_fd(output)?;
     let (folders, next_folder) = mpsc::unbounded_channel();
     let (ended, ends) = mpsc::unbounded_channel();
     let redactor = Redactor::new(secrets);
-    tokio::spawn(copy(reader, Splitter::new(mark.into_bytes()), redactor, next_folder, ended));
+    let splitter = Splitter::new(mark.into_bytes());
+    tokio::spawn(copy(reader, splitter, redactor, next_folder, ended, grown));
     Ok(Log { folders, ends })
 }
 
@@ -41,6 +48,7 @@ async fn copy(
     redactor: Redactor,
     mut folders: mpsc::UnboundedReceiver<PathBuf>,
     ended: mpsc::UnboundedSender<()>,
+    grown: impl Fn() + Send + Sync,
 ) {
     let mut chunk = vec![0; 64 << 10];
     let mut file = CallLog::default();
@@ -53,16 +61,18 @@ async fn copy(
                 file = CallLog::in_folder(folder);
             }
             match piece {
-                Piece::Output(bytes) => file.write(&redactor.redact(bytes)).await,
+                Piece::Output(bytes) => {
+                    file.write(&redactor.redact(bytes)).await;
+                    grown();
+                }
                 Piece::End => {
-                    file.finish().await;
+                    file = CallLog::default();
                     // The worker's task may have given up on it.
                     let _ = ended.send(());
                 }
             }
         }
         if count == 0 {
-            file.finish().await;
             return;
         }
     }
@@ -105,15 +115,12 @@ impl CallLog {
             self.file = Some(options.open(folder.join("log")).await?);
         }
         match &mut self.file {
-            Some(file) => file.write_all(bytes).await,
+            Some(file) => {
+                file.write_all(bytes).await?;
+                // Whoever is told that the log has grown finds it there.
+                file.flush().await
+            }
             None => Ok(()),
-        }
-    }
-
-    async fn finish(&mut self) {
-        if let Some(mut file) = self.file.take() {
-            // Whatever can't be flushed can't be reported to the log either.
-            let _ = file.flush().await;
         }
     }
 }

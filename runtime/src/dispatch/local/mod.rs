@@ -7,6 +7,7 @@ mod executor;
 mod id;
 mod listing;
 mod log;
+mod observation;
 mod process_worker;
 mod queue;
 mod record;
@@ -24,6 +25,7 @@ pub use admission::Placement;
 pub use attendance::Attendance;
 pub use executor::{Interest, Mode};
 pub use listing::CallFilter;
+pub use observation::Observation;
 pub use queue::QueueError;
 pub use record::{AttemptRecord, CallRecord, CallState, NewCall};
 pub use schedule::Capacity;
@@ -118,6 +120,11 @@ impl LocalDispatcher {
         Attendance::start(Arc::clone(&self.setup), self.writer.clone(), mode)
     }
 
+    /// Looks on: what whoever runs the queue tells of it, without running it.
+    pub fn observe(&self, interest: Interest) -> Observation {
+        Observation::start(self.setup.home.clone(), interest)
+    }
+
     /// Asks for a call to be cancelled; `false` when it has ended or isn't there. Wake whoever
     /// runs the queue afterwards.
     pub async fn cancel(&self, id: &CallId) -> Result<bool, DispatchError> {
@@ -139,7 +146,12 @@ impl LocalDispatcher {
         Ok(self.writer.write(move |queue| queue.outcomes(&calls)).await?)
     }
 
-    /// Calls that pass the filter, newest first.
+    /// How many calls pass the filter, whatever its limit.
+    pub async fn count(&self, filter: CallFilter) -> Result<u64, DispatchError> {
+        Ok(self.writer.write(move |queue| queue.count(&filter)).await?)
+    }
+
+    /// Calls that pass the filter, newest first unless it says otherwise.
     pub async fn calls(&self, filter: CallFilter) -> Result<Vec<CallRecord>, DispatchError> {
         Ok(self.writer.write(move |queue| queue.calls(&filter)).await?)
     }
@@ -157,6 +169,11 @@ impl LocalDispatcher {
             }
         }
         Ok(forgotten.len())
+    }
+
+    /// What a call wrote to its log; there is no file when it wrote nothing.
+    pub fn log(&self, id: &CallId) -> PathBuf {
+        self.folder(id).join("log")
     }
 
     /// The folder of a call: `log` when it said something, `artifacts/` when it made some.

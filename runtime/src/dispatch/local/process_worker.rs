@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
@@ -58,6 +59,8 @@ pub(super) enum News {
     Progress(Progress),
     /// What the next attempt gets back.
     Checkpoint(serde_json::Value),
+    /// The log of its call has grown.
+    Logged,
     /// Its call has ended; `alive` tells whether it can take another.
     Ended { end: AttemptEnd, alive: bool },
     /// It has ended while it was free.
@@ -95,14 +98,17 @@ pub(super) fn start(
     ours.set_nonblocking(true)?;
     let (reader, writer) = UnixStream::from_std(ours)?.into_split();
     let mark = blueprint.serve.log_mark.clone();
-    let log = log::follow(output.into(), mark, blueprint.secrets.clone())?;
+    let tell = Arc::new(tell);
+    let grown = Arc::clone(&tell);
+    let grown = move || grown(News::Logged);
+    let log = log::follow(output.into(), mark, blueprint.secrets.clone(), grown)?;
     let process = ProcessId::of(child.id().unwrap_or_default());
     let (requests, next) = mpsc::unbounded_channel();
     let (messages, said) = mpsc::channel(64);
     tokio::spawn(receive(reader, messages));
     let Blueprint { serve, secrets, .. } = blueprint;
     let mut worker = Worker { child, process, said, writer, log, serve, secrets, next };
-    tokio::spawn(async move { worker.live(&tell).await });
+    tokio::spawn(async move { worker.live(&*tell).await });
     Ok(Started { process, requests })
 }
 

@@ -11,7 +11,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::record::{CallState, KnownFunction, Ready};
+use super::record::{CallState, Cancelling, KnownFunction, Ready};
+use crate::dispatch::Callee;
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
 use crate::wire::{CallId, Outcome};
@@ -133,6 +134,7 @@ impl Queue {
             .prepare_cached(
                 "SELECT seq, id, args, overwrite, attempt, checkpoint, map FROM calls
                  WHERE function = ?1 AND state = 'queued' AND not_before <= ?2
+                       AND cancel_requested = 0
                  ORDER BY priority DESC, seq LIMIT ?3",
             )?
             .query_map(params![function, now.as_millisecond(), limit as i64], |row| {
@@ -198,14 +200,28 @@ impl Queue {
             .query_row([seq], |row| json(row, 0))
     }
 
-    /// Calls whose cancellation was asked for and that have not ended: row, attempts so far, id.
-    pub(super) fn cancelling(&self) -> rusqlite::Result<Vec<(i64, u32, CallId)>> {
+    /// Calls whose cancellation was asked for and that have not ended.
+    pub(super) fn cancelling(&self) -> rusqlite::Result<Vec<Cancelling>> {
         self.db
             .prepare_cached(
-                "SELECT seq, attempt, id FROM calls
+                "SELECT calls.seq, calls.attempt, calls.id, calls.map, functions.environment,
+                        functions.app, functions.name
+                 FROM calls JOIN functions ON functions.id = calls.function
                  WHERE cancel_requested = 1 AND state IN ('queued', 'running')",
             )?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, CallId(row.get(2)?))))?
+            .query_map([], |row| {
+                Ok(Cancelling {
+                    seq: row.get(0)?,
+                    attempts: row.get(1)?,
+                    id: CallId(row.get(2)?),
+                    map: row.get(3)?,
+                    callee: Callee {
+                        environment: row.get(4)?,
+                        app: row.get(5)?,
+                        function: row.get(6)?,
+                    },
+                })
+            })?
             .collect()
     }
 

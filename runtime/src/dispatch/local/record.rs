@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::dispatch::Callee;
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
 use crate::wire::{CallId, Failure, Outcome, Progress};
@@ -147,6 +148,21 @@ pub(super) struct Ready {
     pub checkpoint: Option<Value>,
     /// The map it belongs to.
     pub map: Option<String>,
+}
+
+/// A call whose cancellation was asked for and that has not ended.
+#[derive(Clone, Debug)]
+pub(super) struct Cancelling {
+    /// Its row.
+    pub seq: i64,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Its id.
+    pub id: CallId,
+    /// The map it belongs to.
+    pub map: Option<String>,
+    /// Its function.
+    pub callee: Callee,
 }
 
 /// A function that calls were recorded for.

@@ -33,6 +33,8 @@ pub(super) enum Line {
     WatchCall { call: CallId },
     /// Tell me of this map's calls.
     WatchMap { map: String },
+    /// Tell me of all calls of this environment.
+    WatchEnvironment { environment: String },
     /// The queue has changed.
     Wake,
 }
@@ -42,6 +44,9 @@ impl Line {
         match interest {
             Interest::Call(call) => Line::WatchCall { call: call.clone() },
             Interest::Map(map) => Line::WatchMap { map: map.clone() },
+            Interest::Environment(environment) => {
+                Line::WatchEnvironment { environment: environment.clone() }
+            }
         }
     }
 }
@@ -113,6 +118,7 @@ async fn attend(stream: UnixStream, signals: mpsc::UnboundedSender<Signal>) {
             }
             Ok(Line::WatchCall { call }) => Interest::Call(call),
             Ok(Line::WatchMap { map }) => Interest::Map(map),
+            Ok(Line::WatchEnvironment { environment }) => Interest::Environment(environment),
             Err(_) => break,
         };
         let _ = signals.send(Signal::Subscribe(Subscription { interest, events: events.clone() }));
@@ -152,11 +158,17 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Connects as one who waits for calls: they end with this process.
     pub(super) async fn open(path: &Path) -> io::Result<Self> {
-        let (reader, writer) = UnixStream::connect(path).await?.into_split();
-        let mut connection = Connection { lines: BufReader::new(reader).lines(), writer };
+        let mut connection = Connection::look_on(path).await?;
         connection.say(&Line::Hello { process: ProcessId::current() }).await?;
         Ok(connection)
+    }
+
+    /// Connects as one who only looks on.
+    pub(super) async fn look_on(path: &Path) -> io::Result<Self> {
+        let (reader, writer) = UnixStream::connect(path).await?.into_split();
+        Ok(Connection { lines: BufReader::new(reader).lines(), writer })
     }
 
     pub(super) async fn say(&mut self, line: &Line) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! Calls and workers: giving one to the other, and hearing how it goes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -47,12 +48,14 @@ impl Executor {
         let Some(function) = self.functions.get_mut(&id) else { return };
         let Some(call) = function.ready.pop_front() else { return };
         function.running += 1;
+        let callee = Arc::clone(&function.callee);
         let attempt = call.attempts + 1;
         let running = Running {
             seq: call.seq,
             attempt,
             id: call.id.clone(),
             map: call.map.clone(),
+            callee: Arc::clone(&callee),
             cancelled: false,
             stored: None,
         };
@@ -80,14 +83,15 @@ impl Executor {
         worker.idle_until = None;
         // A worker's task that is gone has sent its news, which ends this attempt.
         let _ = worker.requests.send(Request::Invoke(Box::new(invoke)));
-        self.publish(CallEvent { call: call.id, map: call.map, what: What::Started { attempt } });
+        let what = What::Started { attempt };
+        self.publish(CallEvent { call: call.id, map: call.map, callee, what });
     }
 
     pub(super) fn start_worker(&mut self, id: i64) -> Result<WorkerKey, String> {
         let function = self.functions.get(&id).ok_or("is of no known function")?;
         let blueprint = self
             .setup
-            .blueprint(&function.environment, &function.spec)
+            .blueprint(&function.callee.environment, &function.spec)
             .map_err(|error| format!("can't be set up: {error}"))?;
         let program = blueprint.program.display().to_string();
         let key = self.next_worker;
@@ -118,6 +122,11 @@ impl Executor {
     pub(super) fn news(&mut self, key: WorkerKey, news: News) {
         match news {
             News::Progress(progress) => self.progress(key, progress),
+            News::Logged => {
+                let Some(running) = self.running(key) else { return };
+                let event = running.event(What::Logged);
+                self.publish(event);
+            }
             News::Checkpoint(value) => {
                 let Some(running) = self.running(key) else { return };
                 let (seq, attempt) = (running.seq, running.attempt);
@@ -147,11 +156,7 @@ impl Executor {
     pub(super) fn progress(&mut self, key: WorkerKey, progress: Progress) {
         let Some(running) = self.running(key) else { return };
         let (seq, attempt) = (running.seq, running.attempt);
-        let event = CallEvent {
-            call: running.id.clone(),
-            map: running.map.clone(),
-            what: What::Progress { progress: progress.clone() },
-        };
+        let event = running.event(What::Progress { progress: progress.clone() });
         if running.stored.is_none_or(|stored| stored.elapsed() >= STORE_PROGRESS) {
             running.stored = Some(Instant::now());
             self.writer.post(move |queue| queue.set_progress(seq, attempt, &progress));
@@ -191,5 +196,12 @@ impl Executor {
         }
         // Waiting for a last write makes the earlier ones durable.
         self.writer.write(|_| Ok(())).await
+    }
+}
+
+impl Running {
+    pub(super) fn event(&self, what: What) -> CallEvent {
+        let callee = Arc::clone(&self.callee);
+        CallEvent { call: self.id.clone(), map: self.map.clone(), callee, what }
     }
 }

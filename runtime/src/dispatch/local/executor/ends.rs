@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::{Executor, Request, Running, Signal};
 use crate::clock;
 use crate::dispatch::local::queue::{Queue, QueueError};
-use crate::dispatch::local::record::CallState;
+use crate::dispatch::local::record::{CallState, Cancelling};
 use crate::dispatch::local::recover;
 use crate::dispatch::local::schedule::{AttemptEnd, Next, after_attempt};
 use crate::dispatch::local::writer::Writer;
 use crate::dispatch::{CallEvent, What};
-use crate::wire::{CallId, Outcome};
+use crate::wire::Outcome;
 
 impl Executor {
     pub(super) fn ended(&mut self, function: i64, running: Running, end: AttemptEnd) {
@@ -18,7 +18,7 @@ impl Executor {
         queue.running -= 1;
         self.free.give(queue.claim);
         let spec = Arc::clone(&queue.spec);
-        let Running { seq, attempt, id, map, cancelled, .. } = running;
+        let Running { seq, attempt, cancelled, .. } = running;
         let (writer, signals) = (self.writer.clone(), self.signals.clone());
         let next = after_attempt(end, &spec, attempt, cancelled, rand::random());
         self.setup.failpoint.hit("outcome");
@@ -26,37 +26,38 @@ impl Executor {
         tokio::spawn(async move {
             let retrying = matches!(next, Next::Retry(..));
             let recorded = record(&writer, seq, attempt, next).await;
-            let _ = signals.send(recorded_signal(id, map, recorded));
+            let _ = signals
+                .send(recorded_signal(recorded.map(|(what, first)| (running.event(what), first))));
             if retrying {
                 let _ = signals.send(Signal::Wake);
             }
         });
     }
 
-    pub(super) fn cancel(&mut self, seq: i64, attempts: u32, id: CallId) {
+    pub(super) fn cancel(&mut self, call: Cancelling) {
         let running = self
             .workers
             .values_mut()
-            .find(|worker| worker.current.as_ref().is_some_and(|current| current.seq == seq));
+            .find(|worker| worker.current.as_ref().is_some_and(|current| current.seq == call.seq));
         if let Some(worker) = running {
             if let Some(current) = &mut worker.current {
                 current.cancelled = true;
             }
-            let _ = worker.requests.send(Request::Cancel(id));
+            let _ = worker.requests.send(Request::Cancel(call.id));
             return;
         }
-        let mut map = None;
         for function in self.functions.values_mut() {
-            if let Some(place) = function.ready.iter().position(|call| call.seq == seq) {
-                map = function.ready.remove(place).and_then(|call| call.map);
-            }
+            function.ready.retain(|ready| ready.seq != call.seq);
         }
         self.in_flight += 1;
         let (writer, signals) = (self.writer.clone(), self.signals.clone());
         tokio::spawn(async move {
             let next = Next::Finish(CallState::Cancelled, Outcome::Cancelled);
-            let recorded = record(&writer, seq, attempts, next).await;
-            let _ = signals.send(recorded_signal(id, map, recorded));
+            let recorded = record(&writer, call.seq, call.attempts, next).await;
+            let Cancelling { id, map, callee, .. } = call;
+            let event = |what| CallEvent { call: id, map, callee: Arc::new(callee), what };
+            let _ =
+                signals.send(recorded_signal(recorded.map(|(what, first)| (event(what), first))));
         });
     }
 
@@ -71,13 +72,9 @@ impl Executor {
     }
 }
 
-fn recorded_signal(
-    call: CallId,
-    map: Option<String>,
-    recorded: Result<(What, bool), QueueError>,
-) -> Signal {
+fn recorded_signal(recorded: Result<(CallEvent, bool), QueueError>) -> Signal {
     match recorded {
-        Ok((what, first)) => Signal::Recorded(CallEvent { call, map, what }, first),
+        Ok((event, first)) => Signal::Recorded(event, first),
         Err(error) => Signal::Broken(error),
     }
 }

@@ -1,14 +1,15 @@
 //! What waits in the queue: looking for it, and fetching a window of it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Executor, FunctionQueue, Mode, Signal};
 use crate::clock;
-use crate::dispatch::local::record::{KnownFunction, Ready};
-use crate::wire::CallId;
+use crate::dispatch::local::record::{Cancelling, KnownFunction, Ready};
+use crate::dispatch::{CallEvent, What};
 
 /// Calls of one function that are held in memory while they wait.
 const WINDOW: usize = 64;
@@ -41,7 +42,7 @@ impl Executor {
     pub(super) fn looked(
         &mut self,
         functions: Vec<KnownFunction>,
-        cancelling: Vec<(i64, u32, CallId)>,
+        cancelling: Vec<Cancelling>,
         due: Option<jiff::Timestamp>,
     ) {
         self.in_flight -= 1;
@@ -50,8 +51,8 @@ impl Executor {
             self.look();
         }
         self.due = due.map(|due| Instant::now() + until(due));
-        for (seq, attempts, id) in cancelling {
-            self.cancel(seq, attempts, id);
+        for call in cancelling {
+            self.cancel(call);
         }
         for known in functions {
             let id = known.id;
@@ -66,6 +67,7 @@ impl Executor {
             }
             self.fetch(id);
         }
+        self.publish_growth();
     }
 
     /// Gets more calls of a function when few are left in memory.
@@ -95,7 +97,21 @@ impl Executor {
         function.more = again || calls.len() >= WINDOW;
         let mut held: HashSet<i64> = function.ready.iter().map(|call| call.seq).collect();
         held.extend(self.workers.values().filter_map(|w| w.current.as_ref().map(|c| c.seq)));
-        function.ready.extend(calls.into_iter().filter(|call| !held.contains(&call.seq)));
+        let new: Vec<_> = calls.into_iter().filter(|call| !held.contains(&call.seq)).collect();
+        let callee = Arc::clone(&function.callee);
+        let queued: Vec<_> = new
+            .iter()
+            .map(|call| CallEvent {
+                call: call.id.clone(),
+                map: call.map.clone(),
+                callee: Arc::clone(&callee),
+                what: What::Queued,
+            })
+            .collect();
+        function.ready.extend(new);
+        if self.has_lookers_on() {
+            queued.into_iter().for_each(|event| self.publish(event));
+        }
         if again {
             self.fetch(id);
         }

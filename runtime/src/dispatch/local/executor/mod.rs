@@ -14,12 +14,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::process_worker::{News, Request};
 use super::queue::QueueError;
-use super::record::{KnownFunction, Ready};
+use super::record::{Cancelling, KnownFunction, Ready};
 use super::recover;
 use super::schedule::Capacity;
 use super::setup::Setup;
 use super::writer::Writer;
-use crate::dispatch::{CallEvent, Told};
+use crate::dispatch::{CallEvent, Callee, Told, What};
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
 use crate::wire::CallId;
@@ -47,7 +47,7 @@ pub(super) enum Signal {
     /// A command hung up; calls that only it waited for are cancelled.
     Departed,
     /// What a look at the queue found.
-    Looked(Vec<KnownFunction>, Vec<(i64, u32, CallId)>, Option<jiff::Timestamp>),
+    Looked(Vec<KnownFunction>, Vec<Cancelling>, Option<jiff::Timestamp>),
     /// Calls of a function.
     Fetched(i64, Vec<Ready>),
     /// News of a worker.
@@ -68,14 +68,18 @@ pub enum Interest {
     Call(CallId),
     /// Of all calls of a map.
     Map(String),
+    /// Of all calls of an environment, what waits and what is logged included.
+    Environment(String),
 }
 
 impl Interest {
     /// Whether `event` is one of those.
     pub(super) fn covers(&self, event: &CallEvent) -> bool {
+        let for_lookers_on = matches!(event.what, What::Queued | What::Logged);
         match self {
-            Interest::Call(id) => *id == event.call,
-            Interest::Map(map) => event.map.as_ref() == Some(map),
+            Interest::Call(id) => *id == event.call && !for_lookers_on,
+            Interest::Map(map) => event.map.as_ref() == Some(map) && !for_lookers_on,
+            Interest::Environment(name) => *name == event.callee.environment,
         }
     }
 }
@@ -112,7 +116,7 @@ pub(super) struct Executor {
 #[derive(Debug)]
 struct FunctionQueue {
     spec: Arc<FunctionSpec>,
-    environment: String,
+    callee: Arc<Callee>,
     claim: Capacity,
     ready: VecDeque<Ready>,
     running: u32,
@@ -138,6 +142,7 @@ struct Running {
     attempt: u32,
     id: CallId,
     map: Option<String>,
+    callee: Arc<Callee>,
     cancelled: bool,
     stored: Option<Instant>,
 }
@@ -244,6 +249,18 @@ impl Executor {
         });
     }
 
+    fn has_lookers_on(&self) -> bool {
+        self.watchers.iter().any(|watcher| matches!(watcher.interest, Interest::Environment(_)))
+    }
+
+    /// Tells those who look at everything that there may be more to see.
+    fn publish_growth(&mut self) {
+        self.watchers.retain(|watcher| match watcher.interest {
+            Interest::Environment(_) => watcher.events.send(Told::Grown).is_ok(),
+            Interest::Call(_) | Interest::Map(_) => !watcher.events.is_closed(),
+        });
+    }
+
     fn next_timer(&self) -> Option<Instant> {
         self.workers.values().filter_map(|worker| worker.idle_until).chain(self.due).min()
     }
@@ -273,8 +290,12 @@ impl FunctionQueue {
     fn new(known: KnownFunction, machine: &Capacity) -> Self {
         FunctionQueue {
             claim: machine.clamp(&known.spec.resources, known.spec.hardware),
+            callee: Arc::new(Callee {
+                environment: known.environment,
+                app: known.spec.app.clone(),
+                function: known.spec.name.clone(),
+            }),
             spec: Arc::new(known.spec),
-            environment: known.environment,
             ready: VecDeque::new(),
             running: 0,
             idle: Vec::new(),
