@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::children::{Call, Calls};
 use crate::ffmpeg::Tools;
 use crate::storage::Files;
 use crate::wire::{Artifact, Failure, FailureKind, Invocation, Progress};
+use crate::worker::frame::Routine;
 
 /// One kind of work. Implementations are values without state of a call; everything about a call
 /// comes with the [`Context`].
@@ -42,6 +44,7 @@ pub trait Handler: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct Context {
     inner: Arc<Inner>,
+    calls: Calls,
 }
 
 struct Inner {
@@ -69,7 +72,8 @@ pub enum Report {
 }
 
 impl Context {
-    /// The context of one attempt. `report` is called from any thread and must not block.
+    /// The context of one attempt, which can't call other functions. `report` is called from any
+    /// thread and must not block.
     pub fn new(
         invocation: Invocation,
         tools: Tools,
@@ -79,7 +83,15 @@ impl Context {
     ) -> Self {
         let artifacts = Mutex::new(Vec::new());
         let report = Box::new(report);
-        Context { inner: Arc::new(Inner { invocation, tools, files, cancel, report, artifacts }) }
+        let inner = Inner { invocation, tools, files, cancel, report, artifacts };
+        Context { inner: Arc::new(inner), calls: Calls::none() }
+    }
+
+    /// The same context, with a way to other functions.
+    #[must_use]
+    pub fn with_calls(mut self, calls: Calls) -> Self {
+        self.calls = calls;
+        self
     }
 
     /// The attempt being served.
@@ -110,6 +122,32 @@ impl Context {
     /// The token that is cancelled when the call should stop.
     pub fn cancellation(&self) -> &CancellationToken {
         &self.inner.cancel
+    }
+
+    /// A deployed function to call: `app/function`, or `function` of this app. See
+    /// [`crate::children`].
+    pub fn function(&self, name: impl Into<String>) -> Call {
+        self.routine(Routine::Function { name: name.into() })
+    }
+
+    /// Another handler of this worker program to call, with the resources, the policies, the
+    /// volumes and the secrets of this function: what a function does in parts needs no function
+    /// of its own for each kind of part. See [`crate::children`].
+    pub fn handler(&self, name: impl Into<String>) -> Call {
+        self.routine(Routine::Handler { name: name.into() })
+    }
+
+    /// Calls a deployed function and waits for its result: [`Context::function`] in short.
+    pub fn call<R: DeserializeOwned + Send>(
+        &self,
+        function: &str,
+        args: impl Serialize,
+    ) -> impl Future<Output = Result<R, Failure>> + Send {
+        self.function(function).call(args)
+    }
+
+    fn routine(&self, routine: Routine) -> Call {
+        Call::new(self.calls.clone(), self.inner.cancel.clone(), routine)
     }
 
     /// Records a file that was committed to its place.

@@ -17,6 +17,7 @@
 
 pub mod args;
 pub mod catalog;
+pub mod children;
 pub mod client;
 pub mod clock;
 pub mod dispatch;

@@ -22,7 +22,7 @@ fn calls(env: &TestEnv) -> Vec<Value> {
     env.vdeploy("calls ls -n 0 --json").exits(0).json().as_array().unwrap().clone()
 }
 
-fn assert_whole(env: &TestEnv) {
+pub fn assert_whole(env: &TestEnv) {
     let db = rusqlite::Connection::open(env.vdeploy_home().join("queue.db")).unwrap();
     let check: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");

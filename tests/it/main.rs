@@ -9,6 +9,7 @@
 )]
 
 mod call;
+mod children;
 mod crash;
 mod deploy;
 mod env;

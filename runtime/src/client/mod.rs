@@ -124,6 +124,7 @@ impl Client {
             priority: options.priority,
             owner: (!options.detached).then(ProcessId::current),
             map,
+            parent: None,
         }
     }
 

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::dispatch::What;
 use crate::ffmpeg::Tools;
-use crate::function::FunctionSpec;
-use crate::wire::{CallId, Outcome, Progress};
+use crate::function::{FunctionSpec, Resources, Retries};
+use crate::wire::{CallId, Failure, Outcome, Progress};
 
 /// The largest message in bytes; arguments and results are data about files, not files.
 pub const LIMIT: usize = 64 << 20;
@@ -29,6 +30,27 @@ pub enum ToWorker {
     Cancel {
         /// The call to stop; another in hand goes on.
         call: CallId,
+    },
+    /// A [`Batch`] was recorded, or nothing of it was.
+    Accepted {
+        /// [`Batch::map`].
+        map: u32,
+        /// What became of each input, in their order.
+        accepted: Result<Vec<Accepted>, Failure>,
+    },
+    /// Something happened to a call that the call in hand made.
+    Child {
+        /// [`Batch::map`].
+        map: u32,
+        /// The call it happened to.
+        call: CallId,
+        /// What happened.
+        what: What,
+    },
+    /// The call in hand has its claim again.
+    Resumed {
+        /// Of the [`FromWorker::Resume`] that this answers.
+        turn: u64,
     },
 }
 
@@ -85,11 +107,87 @@ pub enum FromWorker {
         /// Anything.
         value: Value,
     },
+    /// The call in hand calls a function.
+    Submit(Batch),
+    /// The calls of a [`Batch::map`] that have not ended should be cancelled.
+    CancelMap {
+        /// [`Batch::map`].
+        map: u32,
+    },
+    /// The call in hand does nothing but wait for calls it made: others may have its claim.
+    Waiting,
+    /// The call in hand wants its claim again, and waits until [`ToWorker::Resumed`].
+    Resume {
+        /// Told apart by it, since a wait may begin again before the answer to this comes.
+        turn: u64,
+    },
     /// The call in hand has ended.
     Ended {
         /// How.
         outcome: Outcome,
     },
+}
+
+/// Some of the inputs that a call maps a function over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Which of the maps that the call makes, from 0; a single call is a map of one input.
+    pub map: u32,
+    /// What is called.
+    pub routine: Routine,
+    /// How.
+    pub settings: ChildSettings,
+    /// The place of the first of these inputs in the map; 0 begins it.
+    pub first: u64,
+    /// The arguments of each call.
+    pub inputs: Vec<Value>,
+}
+
+/// What a call may call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Routine {
+    /// A deployed function.
+    Function {
+        /// `app/function`, or `function` of the caller's own app.
+        name: String,
+    },
+    /// Another handler of the caller's own worker program, with the resources, the policies, the
+    /// volumes and the secrets of the caller's function.
+    Handler {
+        /// The handler's name.
+        name: String,
+    },
+}
+
+/// How a call made by another call differs from what its function declares.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ChildSettings {
+    /// In place of the function's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Retries>,
+    /// In place of the function's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<f64>,
+    /// In place of the function's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// Outputs that exist may be replaced.
+    #[serde(default)]
+    pub overwrite: bool,
+    /// What an earlier attempt of the caller did under this name is not done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
+}
+
+/// A recorded call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Its id.
+    pub call: CallId,
+    /// How it ended, when an earlier attempt of the caller had it done already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
 }
 
 /// Writes one message.

@@ -1,6 +1,7 @@
 //! The doors through which an invocation reaches a handler; behind each is the same [`execute`].
 
 mod command;
+mod desk;
 pub mod frame;
 mod stdio;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::children::Calls;
 use crate::ffmpeg::Tools;
 use crate::function::Entry;
 use crate::handler::{Context, Registry, Report};
@@ -75,6 +77,7 @@ pub async fn execute(
     worker: &Worker,
     invocation: Invocation,
     cancel: CancellationToken,
+    calls: Calls,
     report: impl Fn(Report) + Send + Sync + 'static,
 ) -> Outcome {
     let folders = (invocation.scratch.clone(), invocation.artifacts.clone());
@@ -84,7 +87,8 @@ pub async fn execute(
         remove(&folders.1).await;
     }
     let files = Files::of(&invocation);
-    let cx = Context::new(invocation, worker.tools.clone(), files, cancel, report);
+    let cx =
+        Context::new(invocation, worker.tools.clone(), files, cancel, report).with_calls(calls);
     let run = tokio::spawn(run(worker.clone(), cx.clone()));
     let result = run.await.unwrap_or_else(|error| Err(panicked(error)));
     let outcome = Outcome::from_result(result.map(|value| (value, cx.artifacts())));

@@ -12,8 +12,10 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::desk::Desk;
 use super::frame::{self, FromWorker, Invoke, Serve, ToWorker};
 use super::{Worker, execute};
+use crate::children::Calls;
 use crate::handler::{Registry, Report};
 use crate::wire::{Invocation, Outcome, VERSION};
 
@@ -27,7 +29,8 @@ pub(super) async fn serve(registry: Registry) -> io::Result<()> {
         tools: serve.tools.clone(),
         source: serve.source.clone(),
     };
-    let (requests, mut next) = mpsc::channel(16);
+    // Without a limit, so that this side always reads: else both could wait for the other to.
+    let (requests, mut next) = mpsc::unbounded_channel();
     tokio::spawn(receive(reader, requests));
     while let Some(request) = next.recv().await {
         if let ToWorker::Invoke(invoke) = request {
@@ -46,9 +49,9 @@ fn private_socket() -> io::Result<UnixStream> {
     UnixStream::from_std(socket)
 }
 
-async fn receive(mut reader: OwnedReadHalf, requests: mpsc::Sender<ToWorker>) {
+async fn receive(mut reader: OwnedReadHalf, requests: mpsc::UnboundedSender<ToWorker>) {
     while let Ok(Some(message)) = frame::read(&mut reader).await {
-        if requests.send(message).await.is_err() {
+        if requests.send(message).is_err() {
             return;
         }
     }
@@ -58,13 +61,16 @@ async fn one_call(
     worker: &Worker,
     serve: &Serve,
     invoke: Invoke,
-    requests: &mut mpsc::Receiver<ToWorker>,
+    requests: &mut mpsc::UnboundedReceiver<ToWorker>,
     writer: &mut OwnedWriteHalf,
 ) -> io::Result<()> {
     let cancel = CancellationToken::new();
     let call = invoke.call.clone();
     let (reports, mut reported) = mpsc::unbounded_channel();
-    let outcome = execute(worker, invocation(serve, invoke), cancel.clone(), move |report| {
+    let (calls, mut asked) = Calls::channel();
+    let mut desk = Desk::new(calls.clone());
+    let invocation = invocation(serve, invoke);
+    let outcome = execute(worker, invocation, cancel.clone(), calls, move |report| {
         // The receiver is gone only when the process is about to be.
         let _ = reports.send(report);
     });
@@ -74,9 +80,10 @@ async fn one_call(
         tokio::select! {
             outcome = &mut outcome => break outcome,
             Some(report) = reported.recv() => frame::write(writer, &message(report)).await?,
+            Some(ask) = asked.recv() => frame::write(writer, &desk.ask(ask)).await?,
             request = requests.recv(), if open => match request {
                 Some(ToWorker::Cancel { call: which }) if which == call => cancel.cancel(),
-                Some(_) => {}
+                Some(message) => desk.take(message),
                 None => {
                     open = false;
                     cancel.cancel();

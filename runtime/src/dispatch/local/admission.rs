@@ -32,9 +32,9 @@ impl Queue {
         let function = self.function_row(call)?;
         let mut insert = self.db.prepare_cached(
             "INSERT INTO calls (id, function, args, overwrite, priority, owner, map, map_index,
-                                state, created)
+                                parent, state, created)
              VALUES (:id, :function, :args, :overwrite, :priority, :owner, :map, :index,
-                     'queued', :now)
+                     :parent, 'queued', :now)
              ON CONFLICT (map, map_index) WHERE map IS NOT NULL DO NOTHING",
         )?;
         let inserted = insert.execute(named_params! {
@@ -46,13 +46,35 @@ impl Queue {
             ":owner": call.owner.as_ref().map(to_json),
             ":map": call.map.as_ref().map(|(map, _)| map),
             ":index": call.map.as_ref().map(|(_, index)| *index as i64),
+            ":parent": call.parent.as_ref().map(|parent| &parent.0),
             ":now": now.as_millisecond(),
         })?;
         Ok(inserted == 1)
     }
 
+    /// Records calls that attempt number `attempt` of `parent` makes at their places in a map; none
+    /// when that attempt is over.
+    pub(super) fn place_children(
+        &self,
+        parent: &CallId,
+        attempt: u32,
+        calls: &[(CallId, NewCall)],
+        now: Timestamp,
+    ) -> rusqlite::Result<Option<Vec<Placement>>> {
+        let runs = self
+            .db
+            .prepare_cached(
+                "SELECT 1 FROM calls WHERE id = ?1 AND attempt = ?2 AND state = 'running'",
+            )?
+            .exists(params![parent.0, attempt])?;
+        if !runs {
+            return Ok(None);
+        }
+        calls.iter().map(|(id, call)| self.place(id, call, now)).collect::<Result<_, _>>().map(Some)
+    }
+
     /// Records a call of a map at its place, or finds the call that has it already. One that ended
-    /// without a result makes room for the new one.
+    /// without a result, or is about to, makes room for the new one.
     pub(super) fn place(
         &self,
         id: &CallId,
@@ -63,10 +85,11 @@ impl Queue {
             return Ok(Placement::New(id.clone()));
         }
         let Some((map, index)) = &call.map else { return Ok(Placement::New(id.clone())) };
-        let (seq, found, args, state, outcome) = self
+        let (seq, found, args, state, outcome, ending) = self
             .db
             .prepare_cached(
-                "SELECT seq, id, args, state, outcome FROM calls WHERE map = ?1 AND map_index = ?2",
+                "SELECT seq, id, args, state, outcome, cancel_requested FROM calls
+                 WHERE map = ?1 AND map_index = ?2",
             )?
             .query_row(params![map, *index as i64], |row| {
                 let state: String = row.get(3)?;
@@ -76,6 +99,7 @@ impl Queue {
                     json::<Value>(row, 2)?,
                     state,
                     optional_json::<Outcome>(row, 4)?,
+                    row.get::<_, bool>(5)?,
                 ))
             })?;
         if args != call.args {
@@ -83,7 +107,7 @@ impl Queue {
         }
         match (CallState::parse(&state), outcome) {
             (Some(CallState::Succeeded), Some(outcome)) => Ok(Placement::Done(found, outcome)),
-            (Some(CallState::Queued | CallState::Running), _) => {
+            (Some(CallState::Queued | CallState::Running), _) if !ending => {
                 let owner = call.owner.as_ref().map(to_json);
                 self.db
                     .execute("UPDATE calls SET owner = ?2 WHERE seq = ?1", params![seq, owner])?;

@@ -31,7 +31,7 @@ pub struct CallFilter {
 
 const COLUMNS: &str = "calls.seq, calls.id, functions.environment, functions.app, functions.name,
     functions.version, calls.state, calls.args, calls.map, calls.created, calls.started,
-    calls.ended, calls.outcome";
+    calls.ended, calls.outcome, calls.parent";
 
 impl Queue {
     /// The call of that id.
@@ -153,6 +153,7 @@ fn call_record(row: &Row<'_>) -> rusqlite::Result<(i64, CallRecord)> {
         state: CallState::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
         args: json(row, 7)?,
         map: row.get(8)?,
+        parent: row.get::<_, Option<String>>(13)?.map(CallId),
         created: timestamp(row.get(9)?),
         started: row.get::<_, Option<i64>>(10)?.map(timestamp),
         ended: row.get::<_, Option<i64>>(11)?.map(timestamp),

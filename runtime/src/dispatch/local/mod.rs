@@ -3,6 +3,7 @@
 mod admission;
 mod attempts;
 mod attendance;
+
 mod executor;
 mod id;
 mod listing;
@@ -12,6 +13,7 @@ mod process_worker;
 mod queue;
 mod record;
 mod recover;
+mod routine;
 mod schedule;
 mod setup;
 mod socket;

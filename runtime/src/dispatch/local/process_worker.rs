@@ -21,7 +21,7 @@ use super::schedule::AttemptEnd;
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
 use crate::wire::{CallId, Progress, VERSION};
-use crate::worker::frame::{self, FromWorker, Invoke, Serve, ToWorker};
+use crate::worker::frame::{self, Batch, FromWorker, Invoke, Serve, ToWorker};
 
 /// How long a call that was asked to stop may take before its process is ended.
 const GRACE: Duration = Duration::from_secs(5);
@@ -48,6 +48,8 @@ pub(super) enum Request {
     Invoke(Box<Invoke>),
     /// Stop this call if it is the one in hand.
     Cancel(CallId),
+    /// Tell the call in hand this about calls that it made.
+    Tell(ToWorker),
     /// End now, whatever is in hand.
     Kill,
 }
@@ -61,6 +63,14 @@ pub(super) enum News {
     Checkpoint(serde_json::Value),
     /// The log of its call has grown.
     Logged,
+    /// Its call calls a function.
+    Submit(Batch),
+    /// Its call wants calls that it made to be cancelled.
+    CancelMap(u32),
+    /// Its call does nothing but wait for calls that it made.
+    Waiting,
+    /// Its call wants its claim again.
+    Resume(u64),
     /// Its call has ended; `alive` tells whether it can take another.
     Ended { end: AttemptEnd, alive: bool },
     /// It has ended while it was free.
@@ -140,7 +150,8 @@ impl Worker {
             let invoke = tokio::select! {
                 request = self.next.recv() => match request {
                     Some(Request::Invoke(invoke)) => invoke,
-                    Some(Request::Cancel(_)) => continue,
+                    // Both are about a call that has ended.
+                    Some(Request::Cancel(_) | Request::Tell(_)) => continue,
                     Some(Request::Kill) | None => break self.end().await,
                 },
                 // A free worker has nothing to say; it has hung up.
@@ -206,6 +217,10 @@ impl Worker {
                 message = self.said.recv() => match message {
                     Some(FromWorker::Progress { progress }) => tell(News::Progress(progress)),
                     Some(FromWorker::Checkpoint { value }) => tell(News::Checkpoint(value)),
+                    Some(FromWorker::Submit(batch)) => tell(News::Submit(batch)),
+                    Some(FromWorker::CancelMap { map }) => tell(News::CancelMap(map)),
+                    Some(FromWorker::Waiting) => tell(News::Waiting),
+                    Some(FromWorker::Resume { turn }) => tell(News::Resume(turn)),
                     Some(FromWorker::Ended { outcome }) => {
                         let _ = timeout(GRACE, self.log.ends.recv()).await;
                         let end = if timed_out { AttemptEnd::TimedOut } else { AttemptEnd::Outcome(log::redact_outcome(outcome, &self.secrets)) };
@@ -220,6 +235,10 @@ impl Worker {
                         stopping = true;
                         deadline = Instant::now() + GRACE;
                         self.ask_to_stop(&call).await;
+                    }
+                    Some(Request::Tell(message)) => {
+                        // A worker that can't be told is gone, which the next read says.
+                        let _ = frame::write(&mut self.writer, &message).await;
                     }
                     Some(Request::Cancel(_) | Request::Invoke(_)) => {}
                     Some(Request::Kill) | None => return (AttemptEnd::Released, false),

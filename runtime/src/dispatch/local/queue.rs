@@ -18,7 +18,7 @@ use crate::process::ProcessId;
 use crate::wire::{CallId, Outcome};
 
 /// The layout of the tables; stored as `user_version`.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// Why the queue could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -85,10 +85,12 @@ impl Queue {
         // Two processes may get here at once; the second finds the work done.
         self.db.execute_batch("BEGIN IMMEDIATE")?;
         let found: u32 = layout(&self.db)?;
-        if found == 0 {
-            self.db.execute_batch(include_str!("schema.sql"))?;
-            self.db.pragma_update(None, "user_version", LAYOUT)?;
+        match found {
+            0 => self.db.execute_batch(include_str!("schema.sql"))?,
+            1 => self.db.execute_batch(include_str!("schema-2.sql"))?,
+            _ => {}
         }
+        self.db.pragma_update(None, "user_version", LAYOUT)?;
         self.db.execute_batch("COMMIT")?;
         Ok(())
     }
@@ -112,18 +114,29 @@ impl Queue {
     pub(super) fn functions_with_queued(&self) -> rusqlite::Result<Vec<KnownFunction>> {
         self.db
             .prepare_cached(
-                "SELECT id, environment, spec FROM functions
+                "SELECT id, environment, version, spec,
+                        EXISTS (SELECT 1 FROM calls
+                                WHERE calls.function = functions.id AND calls.state = 'queued'
+                                  AND calls.parent IS NOT NULL)
+                 FROM functions
                  WHERE EXISTS (SELECT 1 FROM calls
                                WHERE calls.function = functions.id AND calls.state = 'queued')
                  ORDER BY id",
             )?
             .query_map([], |row| {
-                Ok(KnownFunction { id: row.get(0)?, environment: row.get(1)?, spec: json(row, 2)? })
+                Ok(KnownFunction {
+                    id: row.get(0)?,
+                    environment: row.get(1)?,
+                    version: row.get::<_, i64>(2)? as u64,
+                    spec: json(row, 3)?,
+                    has_children: row.get(4)?,
+                })
             })?
             .collect()
     }
 
-    /// Calls of a function that may start now, highest priority first, then oldest.
+    /// Calls of a function that may start now: those that other calls wait for, then the highest
+    /// priority, then the oldest.
     pub(super) fn ready(
         &self,
         function: i64,
@@ -132,10 +145,11 @@ impl Queue {
     ) -> rusqlite::Result<Vec<Ready>> {
         self.db
             .prepare_cached(
-                "SELECT seq, id, args, overwrite, attempt, checkpoint, map FROM calls
+                "SELECT seq, id, args, overwrite, attempt, checkpoint, map, parent IS NOT NULL
+                 FROM calls
                  WHERE function = ?1 AND state = 'queued' AND not_before <= ?2
                        AND cancel_requested = 0
-                 ORDER BY priority DESC, seq LIMIT ?3",
+                 ORDER BY parent IS NULL, priority DESC, seq LIMIT ?3",
             )?
             .query_map(params![function, now.as_millisecond(), limit as i64], |row| {
                 Ok(Ready {
@@ -146,6 +160,7 @@ impl Queue {
                     attempts: row.get(4)?,
                     checkpoint: optional_json(row, 5)?,
                     map: row.get(6)?,
+                    is_child: row.get(7)?,
                 })
             })?
             .collect()
@@ -179,6 +194,17 @@ impl Queue {
              WHERE map = ?1 AND state IN ('queued', 'running')",
             [map],
         )?;
+        Ok(())
+    }
+
+    /// Asks for the calls that a call made, and that have not ended, to be cancelled.
+    pub(super) fn request_cancel_children(&self, parent: &CallId) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached(
+                "UPDATE calls SET cancel_requested = 1
+                 WHERE parent = ?1 AND state IN ('queued', 'running')",
+            )?
+            .execute([&parent.0])?;
         Ok(())
     }
 
@@ -269,7 +295,7 @@ impl Queue {
     pub(super) fn open_owners(&self) -> rusqlite::Result<Vec<OpenCall>> {
         self.db
             .prepare_cached(
-                "SELECT seq, attempt, state, owner FROM calls
+                "SELECT seq, attempt, state, owner, parent IS NOT NULL FROM calls
                  WHERE state IN ('queued', 'running')",
             )?
             .query_map([], |row| {
@@ -279,6 +305,7 @@ impl Queue {
                     attempt: row.get(1)?,
                     running: state == CallState::Running.as_str(),
                     owner: optional_json(row, 3)?,
+                    is_child: row.get(4)?,
                 })
             })?
             .collect()
@@ -296,6 +323,8 @@ pub(super) struct OpenCall {
     pub running: bool,
     /// Who waits for it.
     pub owner: Option<ProcessId>,
+    /// Another call made it.
+    pub is_child: bool,
 }
 
 pub(super) fn to_json(value: &impl Serialize) -> String {

@@ -80,6 +80,8 @@ pub struct NewCall {
     pub owner: Option<ProcessId>,
     /// The map it belongs to, and its place in it.
     pub map: Option<(String, u64)>,
+    /// The call that made it, whose end is its own end at the latest.
+    pub parent: Option<CallId>,
 }
 
 /// A call as recorded.
@@ -102,6 +104,9 @@ pub struct CallRecord {
     /// The map it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub map: Option<String>,
+    /// The call that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<CallId>,
     /// When it was accepted.
     pub created: Timestamp,
     /// When its first attempt started.
@@ -148,6 +153,8 @@ pub(super) struct Ready {
     pub checkpoint: Option<Value>,
     /// The map it belongs to.
     pub map: Option<String>,
+    /// Another call waits for it, and gave its claim back.
+    pub is_child: bool,
 }
 
 /// A call whose cancellation was asked for and that has not ended.
@@ -172,6 +179,10 @@ pub(super) struct KnownFunction {
     pub id: i64,
     /// Its environment.
     pub environment: String,
+    /// The app's version.
+    pub version: u64,
     /// The function.
     pub spec: FunctionSpec,
+    /// Some of the calls that wait were made by other calls.
+    pub has_children: bool,
 }

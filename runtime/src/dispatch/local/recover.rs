@@ -10,7 +10,8 @@ use crate::process;
 use crate::wire::{Failure, FailureKind, Outcome};
 
 /// Ends the workers that a dead executor left behind, then gives their calls back to the queue, or
-/// records them as lost where nobody waits for them any more or they were lost too often.
+/// records them as lost where nobody waits for them any more or they were lost too often. Calls
+/// that were made by other calls belong to attempts that are gone, and are cancelled.
 pub(super) async fn from_dead_executor(writer: &Writer) -> Result<(), QueueError> {
     let workers = writer.write(|queue| queue.workers()).await?;
     for worker in &workers {
@@ -23,7 +24,10 @@ pub(super) async fn from_dead_executor(writer: &Writer) -> Result<(), QueueError
                 queue.remove_worker(worker)?;
             }
             for call in queue.open_owners()? {
-                if is_abandoned(&call) {
+                if call.is_child {
+                    let outcome = Outcome::Cancelled;
+                    queue.finish(call.seq, call.attempt, CallState::Cancelled, &outcome, now)?;
+                } else if is_abandoned(&call) {
                     finish_lost(queue, &call, &abandoned(), now)?;
                 } else if call.running {
                     give_back(queue, &call, now)?;

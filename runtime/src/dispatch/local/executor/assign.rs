@@ -1,11 +1,14 @@
 //! Calls and workers: giving one to the other, and hearing how it goes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Executor, Mode, Request, Running, Signal, WorkerEntry, WorkerKey};
+use super::{
+    Claim, Executor, FunctionQueue, Mode, Request, Running, Signal, WorkerEntry, WorkerKey,
+};
 use crate::clock;
 use crate::dispatch::local::process_worker::{self, News};
 use crate::dispatch::local::queue::QueueError;
@@ -18,30 +21,42 @@ use crate::worker::frame::Invoke;
 const STORE_PROGRESS: Duration = Duration::from_secs(1);
 
 impl Executor {
-    /// Gives calls to workers while there is room, functions taking turns. A function whose turn
-    /// it is and that doesn't fit keeps its turn: else small calls would keep a large one out.
+    /// Gives room to what needs it: first calls that waited for others and can go on, then calls
+    /// that others wait for, then the rest. In this order what was begun is ended first, and the
+    /// number of calls that wait for others stays small.
     pub(super) fn schedule(&mut self) {
-        if matches!(*self.mode.borrow(), Mode::Drain | Mode::Release) {
+        let mode = *self.mode.borrow();
+        if mode == Mode::Release {
             return;
         }
+        let fits = self.resume_parents() && self.start_calls(FunctionQueue::child_waits);
+        if fits && mode != Mode::Drain {
+            self.start_calls(|function| !function.ready.is_empty());
+        }
+    }
+
+    /// Gives calls to workers while there is room, functions taking turns. A function whose turn
+    /// it is and that doesn't fit keeps its turn, else small calls would keep a large one out:
+    /// `false`.
+    fn start_calls(&mut self, has_any: impl Fn(&FunctionQueue) -> bool) -> bool {
         let mut passed = 0;
         while passed < self.turns.len() {
-            let Some(&id) = self.turns.front() else { return };
-            let Some(function) = self.functions.get_mut(&id) else { return };
-            let limit = function.spec.scaling.max_containers.unwrap_or(u32::MAX);
-            if function.ready.is_empty() || function.running >= limit {
+            let Some(&id) = self.turns.front() else { return true };
+            let Some(function) = self.functions.get_mut(&id) else { return true };
+            if !has_any(function) || function.is_full() {
                 passed += 1;
                 self.turns.rotate_left(1);
                 continue;
             }
             if !self.free.take(function.claim) {
-                return;
+                return false;
             }
             self.start_next(id);
             self.turns.rotate_left(1);
             passed = 0;
             self.fetch(id);
         }
+        true
     }
 
     pub(super) fn start_next(&mut self, id: i64) {
@@ -58,6 +73,8 @@ impl Executor {
             callee: Arc::clone(&callee),
             cancelled: false,
             stored: None,
+            claim: Claim::Held,
+            children: BTreeMap::new(),
         };
         self.setup.failpoint.hit("claim");
         let key = match self.functions.get_mut(&id).and_then(|f| f.idle.pop()) {
@@ -132,6 +149,10 @@ impl Executor {
                 let (seq, attempt) = (running.seq, running.attempt);
                 self.writer.post(move |queue| queue.set_checkpoint(seq, attempt, &value));
             }
+            News::Submit(batch) => self.submit(key, batch),
+            News::CancelMap(map) => self.cancel_map(key, map),
+            News::Waiting => self.give_claim_back(key),
+            News::Resume(turn) => self.want_claim(key, turn),
             News::Ended { end, alive } => {
                 let Some(worker) = self.workers.get_mut(&key) else { return };
                 let function = worker.function;

@@ -55,13 +55,14 @@ impl Executor {
             self.cancel(call);
         }
         for known in functions {
-            let id = known.id;
+            let (id, known_children) = (known.id, known.has_children);
             if !self.functions.contains_key(&id) {
                 self.functions.insert(id, FunctionQueue::new(known, &self.setup.capacity));
                 self.turns.push_back(id);
             }
             if let Some(function) = self.functions.get_mut(&id) {
                 function.more = true;
+                function.children_wait = known_children;
                 // What is on its way may have been read before the queue changed.
                 function.fetch_again = function.fetching;
             }
@@ -72,9 +73,16 @@ impl Executor {
 
     /// Gets more calls of a function when few are left in memory.
     pub(super) fn fetch(&mut self, id: i64) {
-        let draining = matches!(*self.mode.borrow(), Mode::Drain | Mode::Release);
+        let wanted = match *self.mode.borrow() {
+            Mode::Run | Mode::UntilIdle => true,
+            Mode::Drain => self.has_parents(),
+            Mode::Release => false,
+        };
         let Some(function) = self.functions.get_mut(&id) else { return };
-        if draining || function.fetching || !function.more || function.ready.len() > WINDOW / 2 {
+        // Calls that others wait for go before those in memory.
+        let enough = function.ready.len() > WINDOW / 2
+            && (function.child_waits() || !function.children_wait);
+        if !wanted || function.fetching || !function.more || enough {
             return;
         }
         function.fetching = true;
@@ -109,6 +117,8 @@ impl Executor {
             })
             .collect();
         function.ready.extend(new);
+        function.ready.make_contiguous().sort_by_key(|call| !call.is_child);
+        function.children_wait = false;
         if self.has_lookers_on() {
             queued.into_iter().for_each(|event| self.publish(event));
         }

@@ -3,6 +3,7 @@
 //! All its state belongs to one task, which other tasks send [`Signal`]s.
 
 mod assign;
+mod children;
 mod ends;
 mod intake;
 
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::process_worker::{News, Request};
@@ -54,6 +56,8 @@ pub(super) enum Signal {
     News(WorkerKey, News),
     /// An end was recorded; the flag tells whether it was the first.
     Recorded(CallEvent, bool),
+    /// Calls that a running call makes were recorded, or refused.
+    Submitted,
     /// The queue can't be read or written: nothing can be promised any more.
     Broken(QueueError),
 }
@@ -102,6 +106,8 @@ pub(super) struct Executor {
     mode: watch::Receiver<Mode>,
     functions: BTreeMap<i64, FunctionQueue>,
     turns: VecDeque<i64>,
+    /// Workers whose calls gave their claim back and want it again, first come, first served.
+    resuming: VecDeque<WorkerKey>,
     workers: HashMap<WorkerKey, WorkerEntry>,
     next_worker: WorkerKey,
     free: Capacity,
@@ -117,6 +123,7 @@ pub(super) struct Executor {
 struct FunctionQueue {
     spec: Arc<FunctionSpec>,
     callee: Arc<Callee>,
+    version: u64,
     claim: Capacity,
     ready: VecDeque<Ready>,
     running: u32,
@@ -125,6 +132,8 @@ struct FunctionQueue {
     fetch_again: bool,
     /// The queue may hold more than is in memory.
     more: bool,
+    /// Some of what it holds are calls that others wait for.
+    children_wait: bool,
 }
 
 #[derive(Debug)]
@@ -145,6 +154,28 @@ struct Running {
     callee: Arc<Callee>,
     cancelled: bool,
     stored: Option<Instant>,
+    claim: Claim,
+    /// The tasks that tell it of calls that it made, by map; empty when it made none.
+    children: BTreeMap<u32, ChildMap>,
+}
+
+/// Whether a running call has its claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// It counts against its function's limit and the machine.
+    Held,
+    /// It waits for calls that it made.
+    GivenBack,
+    /// Those have ended; the worker's own number of the wish.
+    Wanted(u64),
+}
+
+/// A map that a running call makes.
+#[derive(Debug)]
+struct ChildMap {
+    id: String,
+    /// Ends with this.
+    _events: JoinSet<()>,
 }
 
 impl Executor {
@@ -163,6 +194,7 @@ impl Executor {
             mode,
             functions: BTreeMap::new(),
             turns: VecDeque::new(),
+            resuming: VecDeque::new(),
             workers: HashMap::new(),
             next_worker: 0,
             free,
@@ -234,6 +266,10 @@ impl Executor {
                     self.publish(event);
                 }
             }
+            Signal::Submitted => {
+                self.in_flight -= 1;
+                self.look();
+            }
             Signal::Broken(error) => return Err(error),
         }
         Ok(())
@@ -287,6 +323,15 @@ impl Executor {
 }
 
 impl FunctionQueue {
+    /// Whether as many calls run as may.
+    fn is_full(&self) -> bool {
+        self.running >= self.spec.scaling.max_containers.unwrap_or(u32::MAX)
+    }
+
+    fn child_waits(&self) -> bool {
+        self.ready.front().is_some_and(|call| call.is_child)
+    }
+
     fn new(known: KnownFunction, machine: &Capacity) -> Self {
         FunctionQueue {
             claim: machine.clamp(&known.spec.resources, known.spec.hardware),
@@ -296,12 +341,14 @@ impl FunctionQueue {
                 function: known.spec.name.clone(),
             }),
             spec: Arc::new(known.spec),
+            version: known.version,
             ready: VecDeque::new(),
             running: 0,
             idle: Vec::new(),
             fetching: false,
             fetch_again: false,
             more: true,
+            children_wait: false,
         }
     }
 }

@@ -1,0 +1,144 @@
+//! Calls that running calls make, and what those claim while they wait.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::{ChildMap, Claim, Executor, Interest, Request, Signal, Subscription, WorkerKey};
+use crate::catalog::Catalog;
+use crate::dispatch::local::routine::Caller;
+use crate::dispatch::{Told, What};
+use crate::wire::CallId;
+use crate::worker::frame::{Batch, ToWorker};
+
+impl Executor {
+    /// Records the calls of a batch and tells the worker what became of them.
+    pub(super) fn submit(&mut self, key: WorkerKey, batch: Batch) {
+        let Some(worker) = self.workers.get_mut(&key) else { return };
+        let Some(function) = self.functions.get(&worker.function) else { return };
+        let Some(running) = worker.current.as_mut() else { return };
+        let map = map_id(&running.id, running.attempt, &batch);
+        if batch.first == 0 {
+            let (events, told) = mpsc::unbounded_channel();
+            self.watchers.push(Subscription { interest: Interest::Map(map.clone()), events });
+            let mut task = JoinSet::new();
+            task.spawn(pass_on(batch.map, told, worker.requests.clone()));
+            running.children.insert(batch.map, ChildMap { id: map.clone(), _events: task });
+        }
+        let environment = &function.callee.environment;
+        let caller = Caller {
+            call: running.id.clone(),
+            attempt: running.attempt,
+            environment: environment.clone(),
+            function: Arc::clone(&function.spec),
+            version: function.version,
+            catalog: Catalog::new(self.setup.home.environment(environment)),
+        };
+        let (writer, signals) = (self.writer.clone(), self.signals.clone());
+        let (requests, failpoint) = (worker.requests.clone(), self.setup.failpoint.clone());
+        self.in_flight += 1;
+        tokio::spawn(async move {
+            let number = batch.map;
+            let signal = match caller.place(batch, map, &writer).await {
+                Ok(accepted) => {
+                    failpoint.hit("child");
+                    // The worker is gone only when nobody waits for the answer.
+                    let _ =
+                        requests.send(Request::Tell(ToWorker::Accepted { map: number, accepted }));
+                    Signal::Submitted
+                }
+                Err(error) => Signal::Broken(error),
+            };
+            let _ = signals.send(signal);
+        });
+    }
+
+    /// Asks for the calls of a map that a running call makes to be cancelled.
+    pub(super) fn cancel_map(&mut self, key: WorkerKey, map: u32) {
+        let Some(running) = self.running(key) else { return };
+        let Some(map) = running.children.get(&map) else { return };
+        let id = map.id.clone();
+        self.writer.post(move |queue| queue.request_cancel_map(&id));
+        self.look();
+    }
+
+    /// A running call only waits: others may have what it claims.
+    pub(super) fn give_claim_back(&mut self, key: WorkerKey) {
+        let Some(worker) = self.workers.get_mut(&key) else { return };
+        let Some(function) = self.functions.get_mut(&worker.function) else { return };
+        let Some(running) = worker.current.as_mut() else { return };
+        if running.claim == Claim::Held {
+            function.running -= 1;
+            self.free.give(function.claim);
+        }
+        running.claim = Claim::GivenBack;
+        self.setup.failpoint.hit("waiting");
+    }
+
+    /// A running call can go on and waits for its claim.
+    pub(super) fn want_claim(&mut self, key: WorkerKey, turn: u64) {
+        let Some(running) = self.running(key) else { return };
+        if running.claim == Claim::GivenBack {
+            running.claim = Claim::Wanted(turn);
+            self.resuming.push_back(key);
+        }
+    }
+
+    /// Gives calls that waited their claim again, in their order; one that doesn't fit keeps its
+    /// turn: `false`.
+    pub(super) fn resume_parents(&mut self) -> bool {
+        for _ in 0..self.resuming.len() {
+            let Some(key) = self.resuming.pop_front() else { return true };
+            let Some(worker) = self.workers.get_mut(&key) else { continue };
+            let Some(function) = self.functions.get_mut(&worker.function) else { continue };
+            let Some(running) = worker.current.as_mut() else { continue };
+            let Claim::Wanted(turn) = running.claim else { continue };
+            if function.is_full() {
+                self.resuming.push_back(key);
+                continue;
+            }
+            if !self.free.take(function.claim) {
+                self.resuming.push_front(key);
+                return false;
+            }
+            function.running += 1;
+            running.claim = Claim::Held;
+            self.setup.failpoint.hit("resume");
+            let _ = worker.requests.send(Request::Tell(ToWorker::Resumed { turn }));
+        }
+        true
+    }
+
+    /// Whether any running call has made calls.
+    pub(super) fn has_parents(&self) -> bool {
+        let mut running = self.workers.values().filter_map(|worker| worker.current.as_ref());
+        running.any(|running| !running.children.is_empty())
+    }
+}
+
+/// The id of a map that a call makes. One that can be resumed has the same id in every attempt.
+fn map_id(call: &CallId, attempt: u32, batch: &Batch) -> String {
+    match &batch.settings.resume {
+        Some(name) => format!("{call}:{name}"),
+        None => format!("{call}/{attempt}/{}", batch.map),
+    }
+}
+
+/// Tells a worker what happens to the calls of a map that its call makes.
+async fn pass_on(
+    map: u32,
+    mut told: mpsc::UnboundedReceiver<Told>,
+    requests: mpsc::UnboundedSender<Request>,
+) {
+    while let Some(told) = told.recv().await {
+        let Told::Call(event) = told else { continue };
+        if event.what == What::Logged {
+            continue;
+        }
+        let message = ToWorker::Child { map, call: event.call, what: event.what };
+        if requests.send(Request::Tell(message)).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What a call calls: finding it, checking the arguments, and recording the calls.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::admission::Placement;
+use super::id;
+use super::queue::QueueError;
+use super::record::NewCall;
+use super::writer::Writer;
+use crate::args::ArgsSchema;
+use crate::catalog::{Catalog, CatalogError};
+use crate::clock;
+use crate::function::{Entry, FunctionSpec};
+use crate::wire::{CallId, Failure, FailureKind};
+use crate::worker::frame::{Accepted, Batch, ChildSettings, Routine};
+
+/// One attempt of a call that calls others.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) call: CallId,
+    pub(super) attempt: u32,
+    pub(super) environment: String,
+    pub(super) function: Arc<FunctionSpec>,
+    pub(super) version: u64,
+    pub(super) catalog: Catalog,
+}
+
+/// What is called.
+struct Target {
+    function: FunctionSpec,
+    version: u64,
+}
+
+impl Caller {
+    /// Records the calls of `batch` at their places in `map`; the failure is the caller's.
+    pub(super) async fn place(
+        self,
+        batch: Batch,
+        map: String,
+        writer: &Writer,
+    ) -> Result<Result<Vec<Accepted>, Failure>, QueueError> {
+        let (call, attempt) = (self.call.clone(), self.attempt);
+        let prepared = tokio::task::spawn_blocking(move || self.prepare(batch, &map)).await;
+        let calls = match prepared {
+            Ok(Ok(calls)) => calls,
+            Ok(Err(failure)) => return Ok(Err(failure)),
+            // Only the end of the whole program ends such a task.
+            Err(_) => return Err(QueueError::Closed),
+        };
+        let now = clock::now();
+        let parent = call.clone();
+        let place = move |queue: &super::Queue| queue.place_children(&parent, attempt, &calls, now);
+        Ok(match writer.write(place).await? {
+            Some(placed) => placed.into_iter().map(accepted).collect(),
+            None => Err(Failure::new(FailureKind::Cancelled, format!("call `{call}` has ended"))),
+        })
+    }
+
+    fn prepare(self, batch: Batch, map: &str) -> Result<Vec<(CallId, NewCall)>, Failure> {
+        let Batch { routine, settings, first, inputs, .. } = batch;
+        let mut target = self.find(routine)?;
+        check(&inputs, &target.function, first)?;
+        let overwrite = settings.overwrite;
+        apply(settings, &mut target.function);
+        let now = clock::now();
+        let call = |(index, args)| {
+            let new = NewCall {
+                environment: self.environment.clone(),
+                version: target.version,
+                function: target.function.clone(),
+                args,
+                overwrite,
+                priority: 0,
+                owner: None,
+                map: Some((map.to_owned(), index)),
+                parent: Some(self.call.clone()),
+            };
+            (CallId(id::ordered_id("c", now, rand::random())), new)
+        };
+        Ok((first..).zip(inputs).map(call).collect())
+    }
+
+    fn find(&self, routine: Routine) -> Result<Target, Failure> {
+        match routine {
+            Routine::Function { name } => {
+                let found = self.catalog.resolve(&name, Some(&self.function.app));
+                let found = found.map_err(|error| not_found(&error))?;
+                Ok(Target { function: found.function, version: found.version })
+            }
+            Routine::Handler { name } => {
+                let function = with_handler(&self.function, name)?;
+                Ok(Target { function, version: self.version })
+            }
+        }
+    }
+}
+
+/// The caller's own function with another handler of the same program.
+fn with_handler(caller: &FunctionSpec, handler: String) -> Result<FunctionSpec, Failure> {
+    let mut function = caller.clone();
+    // A name of its own, by which errors and lists tell it from its caller.
+    function.name = format!("{}:{handler}", caller.name);
+    function.entry = match &caller.entry {
+        Entry::Builtin { .. } => Entry::Builtin { handler },
+        Entry::Binary { binary, .. } => Entry::Binary { binary: binary.clone(), handler },
+        Entry::Command { .. } => {
+            let message = "a program has no other handlers to call";
+            return Err(Failure::new(FailureKind::Handler, message));
+        }
+    };
+    function.schema = None;
+    function.cache = false;
+    Ok(function)
+}
+
+fn apply(settings: ChildSettings, function: &mut FunctionSpec) {
+    if let Some(retries) = settings.retries {
+        function.retries = retries;
+    }
+    if let Some(seconds) = settings.timeout_seconds {
+        function.timeout_seconds = seconds;
+    }
+    if let Some(resources) = settings.resources {
+        function.resources = resources;
+    }
+}
+
+fn check(inputs: &[Value], function: &FunctionSpec, first: u64) -> Result<(), Failure> {
+    let Some(schema) = &function.schema else { return Ok(()) };
+    let schema = ArgsSchema::compile(schema)?;
+    for (index, input) in (first..).zip(inputs) {
+        schema.check(input).map_err(|mut failure| {
+            failure.message = format!("input {index} of `{}`: {}", function.name, failure.message);
+            failure
+        })?;
+    }
+    Ok(())
+}
+
+fn not_found(error: &CatalogError) -> Failure {
+    let mut failure = Failure::new(FailureKind::Handler, error.to_string());
+    failure.hint = error.hint();
+    match std::error::Error::source(error) {
+        Some(source) => failure.cause(source),
+        None => failure,
+    }
+}
+
+fn accepted(placement: Placement) -> Result<Accepted, Failure> {
+    match placement {
+        Placement::New(call) | Placement::Open(call) => Ok(Accepted { call, outcome: None }),
+        Placement::Done(call, outcome) => Ok(Accepted { call, outcome: Some(outcome) }),
+        Placement::Different(place) => Err(Failure::new(
+            FailureKind::Handler,
+            format!("an earlier attempt made this map with another input {place}"),
+        )
+        .hint("give maps that are resumed the same inputs in every attempt")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn caller(entry: Entry) -> FunctionSpec {
+        let spec = json!({ "app": "reel", "name": "cut", "entry": entry, "timeout_seconds": 7.0,
+                           "volumes": { "/videos": "footage" }, "cache": true });
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn another_handler_has_the_policies_and_files_of_its_caller() {
+        let parent = caller(Entry::Binary { binary: "bin/own".into(), handler: "cut".into() });
+        let child = with_handler(&parent, "encode".into()).unwrap();
+        assert_eq!(child.name, "cut:encode");
+        let entry = Entry::Binary { binary: "bin/own".into(), handler: "encode".into() };
+        assert_eq!(child.entry, entry);
+        assert_eq!((child.timeout_seconds, &child.volumes), (7.0, &parent.volumes));
+        assert!(!child.cache);
+        let program = caller(Entry::Command { argv: vec!["sh".into()] });
+        assert!(with_handler(&program, "encode".into()).is_err());
+    }
+
+    #[test]
+    fn wrong_inputs_are_named_by_their_place() {
+        let mut function = caller(Entry::Builtin { handler: "cut".into() });
+        function.schema = Some(json!({ "type": "object", "required": ["input"] }));
+        let inputs = [json!({ "input": "a" }), json!({})];
+        let failure = check(&inputs, &function, 64).unwrap_err();
+        assert_eq!(failure.message, "input 65 of `cut`: argument `input` is missing");
+    }
+}
