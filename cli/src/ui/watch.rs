@@ -156,6 +156,7 @@ mod tests {
             state,
             args: Value::Null,
             map: None,
+            parent: None,
             created: at(0),
             started: (state != CallState::Queued).then(|| at(10)),
             ended: state.has_ended().then(|| at(13)),

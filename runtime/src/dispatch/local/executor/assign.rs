@@ -30,7 +30,7 @@ impl Executor {
             return;
         }
         let fits = self.resume_parents() && self.start_calls(FunctionQueue::child_waits);
-        if fits && mode != Mode::Drain {
+        if fits && mode != Mode::Drain && !self.may_find_children() {
             self.start_calls(|function| !function.ready.is_empty());
         }
     }
@@ -63,6 +63,9 @@ impl Executor {
         let Some(function) = self.functions.get_mut(&id) else { return };
         let Some(call) = function.ready.pop_front() else { return };
         function.running += 1;
+        if function.fetching {
+            function.started_since.insert(call.seq);
+        }
         let callee = Arc::clone(&function.callee);
         let attempt = call.attempts + 1;
         let running = Running {

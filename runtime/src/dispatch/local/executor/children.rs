@@ -110,6 +110,13 @@ impl Executor {
         true
     }
 
+    /// Whether a look at the queue is under way that may bring calls which others wait for; they
+    /// go first.
+    pub(super) fn may_find_children(&self) -> bool {
+        let looking = self.looking || self.functions.values().any(|function| function.fetching);
+        looking && self.has_parents()
+    }
+
     /// Whether any running call has made calls.
     pub(super) fn has_parents(&self) -> bool {
         let mut running = self.workers.values().filter_map(|worker| worker.current.as_ref());

@@ -1,6 +1,5 @@
 //! What waits in the queue: looking for it, and fetching a window of it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +102,8 @@ impl Executor {
         function.fetching = false;
         let again = std::mem::take(&mut function.fetch_again);
         function.more = again || calls.len() >= WINDOW;
-        let mut held: HashSet<i64> = function.ready.iter().map(|call| call.seq).collect();
+        let mut held = std::mem::take(&mut function.started_since);
+        held.extend(function.ready.iter().map(|call| call.seq));
         held.extend(self.workers.values().filter_map(|w| w.current.as_ref().map(|c| c.seq)));
         let new: Vec<_> = calls.into_iter().filter(|call| !held.contains(&call.seq)).collect();
         let callee = Arc::clone(&function.callee);

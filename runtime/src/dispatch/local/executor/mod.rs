@@ -7,7 +7,7 @@ mod children;
 mod ends;
 mod intake;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -130,6 +130,9 @@ struct FunctionQueue {
     idle: Vec<WorkerKey>,
     fetching: bool,
     fetch_again: bool,
+    /// Rows of calls that were started since the fetch that is on its way began; it may still
+    /// have seen them waiting.
+    started_since: HashSet<i64>,
     /// The queue may hold more than is in memory.
     more: bool,
     /// Some of what it holds are calls that others wait for.
@@ -347,6 +350,7 @@ impl FunctionQueue {
             idle: Vec::new(),
             fetching: false,
             fetch_again: false,
+            started_since: HashSet::new(),
             more: true,
             children_wait: false,
         }
