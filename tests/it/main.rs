@@ -11,6 +11,7 @@
 mod call;
 mod children;
 mod crash;
+mod cutting;
 mod deploy;
 mod env;
 mod init;

@@ -79,10 +79,10 @@ impl Coding {
             return Rate::Bitrate(bits);
         }
         Rate::Quality(self.crf.unwrap_or(match encoder.codec() {
-            VideoCodec::H264 => 23,
-            VideoCodec::Hevc => 28,
-            VideoCodec::Av1 => 35,
-            VideoCodec::Vp9 => 31,
+            None | Some(VideoCodec::H264) => 23,
+            Some(VideoCodec::Hevc) => 28,
+            Some(VideoCodec::Av1) => 35,
+            Some(VideoCodec::Vp9) => 31,
         }))
     }
 

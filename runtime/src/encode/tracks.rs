@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ffmpeg::filter::{Chain, Filter};
-use crate::ffmpeg::job::{Audio, AudioEncoder, Container, Origin, Source, Subtitle, SubtitleCodec};
+use crate::ffmpeg::job::{
+    Audio, AudioEncoder, Container, Origin, SoundFile, Source, Subtitle, SubtitleCodec,
+};
 use crate::ffmpeg::probe::{AudioStream, Kind, Media, Stream};
 
 /// What happens to the sound.
@@ -62,7 +64,7 @@ fn track(stream: &Stream, sound: &AudioStream, choice: AudioChoice, into: Contai
 }
 
 /// Codecs that players expect in a container.
-fn takes_audio(container: Container, codec: &str) -> bool {
+pub fn takes_audio(container: Container, codec: &str) -> bool {
     match container {
         Container::Mp4 => matches!(codec, "aac" | "mp3" | "ac3" | "eac3" | "alac" | "opus"),
         Container::Mov => {
@@ -85,6 +87,28 @@ fn takes_audio(container: Container, codec: &str) -> bool {
             ) || codec.starts_with("pcm_s")
         }
         Container::WebM => matches!(codec, "opus" | "vorbis"),
+        Container::Sound(SoundFile::M4a | SoundFile::Adts) => codec == "aac",
+        Container::Sound(SoundFile::Mp3) => codec == "mp3",
+        Container::Sound(SoundFile::Ogg) => codec == "opus",
+        Container::Sound(SoundFile::Flac) => codec == "flac",
+        Container::Sound(SoundFile::Wav) => codec == "pcm_s16le",
+        Container::Null => true,
+    }
+}
+
+/// The encoder for sound that goes into a container and isn't copied; `wanted` is in bits per
+/// second.
+pub fn encoder(container: Container, channels: u32, wanted: Option<u32>) -> AudioEncoder {
+    let bits = wanted.unwrap_or(bits(channels));
+    match container {
+        Container::WebM | Container::Sound(SoundFile::Ogg) => AudioEncoder::Opus(bits),
+        Container::Sound(SoundFile::Mp3) => AudioEncoder::Mp3(wanted.unwrap_or(match channels {
+            1 => 128_000,
+            _ => 192_000,
+        })),
+        Container::Sound(SoundFile::Flac) => AudioEncoder::Flac,
+        Container::Sound(SoundFile::Wav) | Container::Null => AudioEncoder::Pcm16,
+        _ => AudioEncoder::Aac(bits),
     }
 }
 
@@ -98,7 +122,7 @@ fn bits(channels: u32) -> u32 {
 
 /// The layout to encode in, where the source doesn't name one or names one that encoders refuse.
 /// Channels keep their order.
-fn layout(sound: &AudioStream) -> Option<&'static str> {
+pub fn layout(sound: &AudioStream) -> Option<&'static str> {
     match (sound.channels, sound.layout.as_deref()) {
         (1, None) => Some("mono"),
         (2, None) => Some("stereo"),
@@ -150,5 +174,6 @@ fn subtitle_codec(container: Container, codec: &str) -> Option<SubtitleCodec> {
         Container::WebM => text.then_some(SubtitleCodec::WebVtt),
         Container::Mp4 | Container::Mov if codec == "mov_text" => Some(SubtitleCodec::Copy),
         Container::Mp4 | Container::Mov => text.then_some(SubtitleCodec::MovText),
+        Container::Sound(_) | Container::Null => None,
     }
 }

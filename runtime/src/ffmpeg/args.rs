@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::input;
 use super::job::{
     Audio, AudioEncoder, Container, Decode, Encoder, HdrMetadata, Input, Job, Origin, Output, Rate,
-    Speed, Subtitle, SubtitleCodec, Video, VideoCodec,
+    SoundFile, Speed, Subtitle, SubtitleCodec, Video, VideoCodec,
 };
 
 /// Seconds between two reports of progress.
@@ -79,8 +79,12 @@ impl Args {
         self.add(["-map_metadata", "0", "-map_chapters", "0", "-dn"]);
         // A late or sparse track must not make ffmpeg give up on the others.
         self.add(["-max_muxing_queue_size", "4096"]);
-        if output.container.is_mp4() {
+        if output.container.is_mp4() || output.container == Container::Sound(SoundFile::M4a) {
             self.add(["-movflags", "+faststart"]);
+        }
+        if output.container == Container::Sound(SoundFile::Wav) {
+            // What doesn't fit into the 4 GiB of plain WAV is written as RF64.
+            self.add(["-rf64", "auto"]);
         }
         self.add(["-f", output.container.name()]);
         self.add([input::url(&output.path)]);
@@ -101,13 +105,15 @@ impl Args {
 
     fn video(&mut self, video: &Video, container: Container) {
         self.origin(&video.origin, "-filter:v:0");
-        self.add(["-fps_mode:v:0", "passthrough"]);
+        if !matches!(video.encoder, Encoder::Copy(_)) {
+            self.add(["-fps_mode:v:0", "passthrough"]);
+        }
         if let Some(base) = video.time_base {
             self.option("-enc_time_base:v:0", format!("{}:{}", base.num, base.den));
         }
         self.add(["-c:v:0", video.encoder.name()]);
         self.encoder(video);
-        if video.encoder.codec() == VideoCodec::Hevc && container.is_mp4() {
+        if video.encoder.codec() == Some(VideoCodec::Hevc) && container.is_mp4() {
             // Apple's players take HEVC by this tag only.
             self.add(["-tag:v:0", "hvc1"]);
         }
@@ -116,6 +122,7 @@ impl Args {
     fn encoder(&mut self, video: &Video) {
         let speed = video.speed;
         match video.encoder {
+            Encoder::Copy(_) => {}
             Encoder::X264 => {
                 self.add(["-preset", x264_preset(speed)]);
                 self.rate("-crf", video.rate);
@@ -171,6 +178,9 @@ impl Args {
             AudioEncoder::Copy => ("copy", None),
             AudioEncoder::Aac(bits) => ("aac", Some(bits)),
             AudioEncoder::Opus(bits) => ("libopus", Some(bits)),
+            AudioEncoder::Mp3(bits) => ("libmp3lame", Some(bits)),
+            AudioEncoder::Flac => ("flac", None),
+            AudioEncoder::Pcm16 => ("pcm_s16le", None),
         };
         self.option(&format!("-c:a:{index}"), codec);
         if let Some(bits) = bits {

@@ -109,6 +109,45 @@ pub async fn ffmpeg(
     }
 }
 
+/// Runs ffmpeg to its end, and gives every `size` bytes that it writes to its standard output to
+/// `each`; an error of `each` ends the run, and comes back in the result.
+pub async fn frames(
+    program: &Path,
+    args: Vec<OsString>,
+    size: usize,
+    cancel: &CancellationToken,
+    mut each: impl FnMut(u64, &[u8]) -> io::Result<()> + Send,
+) -> Result<io::Result<u64>, ExecError> {
+    let mut child = Child::start(program, args)?;
+    let (mut stdout, stderr) = child.pipes(program)?;
+    let mut log = Log::default();
+    let mut count = Ok(0);
+    let refused = cancel.child_token();
+    let cancelled = {
+        let (count, stop) = (&mut count, refused.clone());
+        let pictures = async move {
+            let mut frame = vec![0; size];
+            while stdout.read_exact(&mut frame).await.is_ok() {
+                if let Ok(so_far) = *count {
+                    *count = each(so_far, &frame).map(|()| so_far + 1);
+                }
+                if count.is_err() {
+                    stop.cancel();
+                }
+            }
+        };
+        let drained = futures::future::join(pictures, lines(stderr, |line| log.line(line)));
+        drain(&mut child, drained, &refused).await
+    };
+    let status = child.wait(program).await?;
+    match count {
+        Err(error) => Ok(Err(error)),
+        Ok(_) if cancelled || cancel.is_cancelled() => Err(ExecError::Cancelled),
+        Ok(count) if status.success() => Ok(Ok(count)),
+        Ok(_) => Err(ExecError::Failed { status, log: Box::new(log) }),
+    }
+}
+
 /// Waits until everything was read; true when `cancel` came first.
 async fn drain(
     child: &mut Child,

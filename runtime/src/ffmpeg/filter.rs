@@ -55,6 +55,49 @@ pub enum Filter {
     Split(u32),
     /// The same sound this many times.
     SplitAudio(u32),
+    /// Makes sound louder by so many decibels, or quieter.
+    Volume(f64),
+    /// Sound that begins at zero: what is missing at the start and in gaps is silence, what is
+    /// before zero is cut.
+    FromZero {
+        /// Samples per second of the result; none keeps them.
+        rate: Option<u32>,
+    },
+    /// Sound at this many samples per second.
+    Rate(u32),
+    /// Sound from one second to another, counted anew from zero.
+    TrimAudio {
+        /// The first second.
+        start: f64,
+        /// The second that isn't heard any more.
+        end: f64,
+    },
+    /// Silence after the end, for ever.
+    PadAudio,
+    /// Silence for so many milliseconds before the start.
+    Delay(u64),
+    /// Adds up the sound of so many streams, for as long as the first lasts.
+    Mix(u32),
+    /// Silence, for ever; it has no input.
+    Silence {
+        /// Samples per second.
+        rate: u32,
+    },
+    /// Holds peaks below so many decibels of full scale.
+    Limit(f64),
+    /// Measures loudness by EBU R128, and says it in the log.
+    MeasureLoudness,
+    /// Keeps the frames at these times, in units of the stream's time base.
+    SelectTimes(Vec<i64>),
+    /// Keeps frames that differ from the one before by more than this share.
+    SelectScenes(f64),
+    /// Converts to what JPEG holds.
+    JpegPixels,
+    /// Draws sound as one picture.
+    Waveform {
+        /// Width and height.
+        size: (u32, u32),
+    },
 }
 
 /// How colours are coded as luma and chroma.
@@ -147,8 +190,61 @@ impl fmt::Display for Filter {
             Filter::ChannelLayout(name) => write(f, "aformat", &[("channel_layouts", name)]),
             Filter::Split(outputs) => write(f, "split", &[("outputs", &outputs.to_string())]),
             Filter::SplitAudio(outputs) => write(f, "asplit", &[("outputs", &outputs.to_string())]),
+            Filter::Volume(decibels) => write(f, "volume", &[("volume", &format!("{decibels}dB"))]),
+            Filter::FromZero { rate } => from_zero(f, *rate),
+            Filter::Rate(rate) => write(f, "aresample", &[("sample_rate", &rate.to_string())]),
+            Filter::TrimAudio { start, end } => trim_audio(f, *start, *end),
+            Filter::PadAudio => write(f, "apad", &[]),
+            Filter::Delay(ms) => write(f, "adelay", &[("delays", &ms.to_string()), ("all", "1")]),
+            Filter::Mix(inputs) => {
+                let inputs = inputs.to_string();
+                let options = [("inputs", inputs.as_str()), ("duration", "first")];
+                write(f, "amix", &[options[0], options[1], ("normalize", "0")])
+            }
+            Filter::Silence { rate } => {
+                write(f, "anullsrc", &[("r", &rate.to_string()), ("cl", "stereo")])
+            }
+            Filter::Limit(decibels) => {
+                let limit = format!("{:.6}", 10_f64.powf(decibels / 20.0));
+                write(f, "alimiter", &[("limit", &limit), ("level", "0"), ("latency", "1")])
+            }
+            Filter::MeasureLoudness => write(f, "ebur128", &[("peak", "true")]),
+            Filter::SelectTimes(times) => {
+                let each: Vec<_> = times.iter().map(|time| format!("eq(pts,{time})")).collect();
+                write(f, "select", &[("expr", &each.join("+"))])
+            }
+            Filter::SelectScenes(change) => {
+                write(f, "select", &[("expr", &format!("gt(scene,{change})"))])
+            }
+            Filter::JpegPixels => {
+                write(f, "scale", &[("out_range", "pc")])?;
+                f.write_str(",")?;
+                write(f, "format", &[("pix_fmts", "yuvj420p")])
+            }
+            Filter::Waveform { size: (w, h) } => {
+                let size = format!("{w}x{h}");
+                write(
+                    f,
+                    "showwavespic",
+                    &[("size", &size), ("colors", "0x3b82f6"), ("filter", "peak")],
+                )
+            }
         }
     }
+}
+
+fn from_zero(f: &mut fmt::Formatter<'_>, rate: Option<u32>) -> fmt::Result {
+    let rate = rate.map(|rate| rate.to_string());
+    let mut options: Vec<_> = rate.iter().map(|rate| ("sample_rate", rate.as_str())).collect();
+    options.extend([("async", "1"), ("first_pts", "0")]);
+    write(f, "aresample", &options)
+}
+
+fn trim_audio(f: &mut fmt::Formatter<'_>, start: f64, end: f64) -> fmt::Result {
+    let (start, end) = (format!("{start:.6}"), format!("{end:.6}"));
+    write(f, "atrim", &[("start", &start), ("end", &end)])?;
+    f.write_str(",")?;
+    write(f, "asetpts", &[("expr", "PTS-STARTPTS")])
 }
 
 fn tag(f: &mut fmt::Formatter<'_>, matrix: Matrix) -> fmt::Result {

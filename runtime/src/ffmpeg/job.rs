@@ -125,6 +125,12 @@ pub enum AudioEncoder {
     Aac(u32),
     /// Opus of this many bits per second.
     Opus(u32),
+    /// MP3 of this many bits per second.
+    Mp3(u32),
+    /// FLAC: lossless.
+    Flac,
+    /// Uncompressed samples of 16 bits.
+    Pcm16,
 }
 
 /// A subtitle track to make.
@@ -160,6 +166,27 @@ pub enum Container {
     Matroska,
     /// `.webm`
     WebM,
+    /// A file without a picture.
+    Sound(SoundFile),
+    /// Nothing is written: a run that only measures.
+    Null,
+}
+
+/// Formats of files that hold sound alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SoundFile {
+    /// `.m4a`
+    M4a,
+    /// `.aac`, without an index
+    Adts,
+    /// `.mp3`
+    Mp3,
+    /// `.opus`, `.ogg`
+    Ogg,
+    /// `.flac`
+    Flac,
+    /// `.wav`
+    Wav,
 }
 
 /// Video codecs.
@@ -181,6 +208,8 @@ pub enum VideoCodec {
 /// What codes video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoder {
+    /// None: packets go over as they are, of this codec if it is one that encoders make.
+    Copy(Option<VideoCodec>),
     /// libx264
     X264,
     /// libx265
@@ -288,6 +317,7 @@ impl Encoder {
     /// ffmpeg's name.
     pub fn name(self) -> &'static str {
         match self {
+            Encoder::Copy(_) => "copy",
             Encoder::X264 => "libx264",
             Encoder::X265 => "libx265",
             Encoder::SvtAv1 => "libsvtav1",
@@ -297,14 +327,15 @@ impl Encoder {
         }
     }
 
-    /// What it makes.
-    pub fn codec(self) -> VideoCodec {
+    /// What it makes; none for copies of what no encoder here makes.
+    pub fn codec(self) -> Option<VideoCodec> {
         match self {
-            Encoder::X264 => VideoCodec::H264,
-            Encoder::X265 => VideoCodec::Hevc,
-            Encoder::SvtAv1 | Encoder::Aom => VideoCodec::Av1,
-            Encoder::Vp9 => VideoCodec::Vp9,
-            Encoder::Nvenc { codec, .. } => codec,
+            Encoder::Copy(codec) => codec,
+            Encoder::X264 => Some(VideoCodec::H264),
+            Encoder::X265 => Some(VideoCodec::Hevc),
+            Encoder::SvtAv1 | Encoder::Aom => Some(VideoCodec::Av1),
+            Encoder::Vp9 => Some(VideoCodec::Vp9),
+            Encoder::Nvenc { codec, .. } => Some(codec),
         }
     }
 
@@ -335,7 +366,13 @@ impl VideoCodec {
         }
     }
 
-    /// As arguments name it.
+    /// The codec by ffmpeg's name of it.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let all = [VideoCodec::H264, VideoCodec::Hevc, VideoCodec::Av1, VideoCodec::Vp9];
+        all.into_iter().find(|codec| codec.name() == name)
+    }
+
+    /// As arguments name it, and ffmpeg.
     pub fn name(self) -> &'static str {
         match self {
             VideoCodec::H264 => "h264",
@@ -377,6 +414,8 @@ impl Container {
             Container::Mov => "mov",
             Container::Matroska => "matroska",
             Container::WebM => "webm",
+            Container::Sound(file) => file.name(),
+            Container::Null => "null",
         }
     }
 
@@ -387,11 +426,57 @@ impl Container {
             Container::Mov => "mov",
             Container::Matroska => "mkv",
             Container::WebM => "webm",
+            Container::Sound(file) => file.extension(),
+            Container::Null => "",
         }
     }
 
     /// It is of the MP4 family.
     pub fn is_mp4(self) -> bool {
         matches!(self, Container::Mp4 | Container::Mov)
+    }
+}
+
+impl SoundFile {
+    /// The format that a file name asks for.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        match extension.to_ascii_lowercase().as_str() {
+            "m4a" => Some(SoundFile::M4a),
+            "aac" => Some(SoundFile::Adts),
+            "mp3" => Some(SoundFile::Mp3),
+            "opus" | "ogg" => Some(SoundFile::Ogg),
+            "flac" => Some(SoundFile::Flac),
+            "wav" => Some(SoundFile::Wav),
+            _ => None,
+        }
+    }
+
+    /// ffmpeg's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            SoundFile::M4a => "ipod",
+            SoundFile::Adts => "adts",
+            SoundFile::Mp3 => "mp3",
+            SoundFile::Ogg => "ogg",
+            SoundFile::Flac => "flac",
+            SoundFile::Wav => "wav",
+        }
+    }
+
+    /// The usual extension.
+    pub fn extension(self) -> &'static str {
+        match self {
+            SoundFile::M4a => "m4a",
+            SoundFile::Adts => "aac",
+            SoundFile::Mp3 => "mp3",
+            SoundFile::Ogg => "opus",
+            SoundFile::Flac => "flac",
+            SoundFile::Wav => "wav",
+        }
+    }
+
+    /// What is heard is exactly what was encoded.
+    pub fn is_lossless(self) -> bool {
+        matches!(self, SoundFile::Flac | SoundFile::Wav)
     }
 }

@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// Error lines kept for a failure's causes.
 const TAIL: usize = 6;
 
+/// Lines of a filter's report that are kept; that of `ebur128` has ten.
+const REPORT: usize = 32;
+
 /// What a run said about itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Log {
@@ -17,6 +20,10 @@ pub struct Log {
     pub inputs: BTreeMap<(u32, u32), InputCount>,
     /// Packets written by output file and stream index.
     pub outputs: BTreeMap<(u32, u32), u64>,
+    /// Samples of sound that were encoded, by output file and stream index.
+    pub samples: BTreeMap<(u32, u32), u64>,
+    /// The last lines without a level: a filter's report.
+    pub report: VecDeque<String>,
     /// Packets that a decoder refused.
     pub decode_errors: u64,
     /// A demuxer found that the file ends too early.
@@ -32,12 +39,14 @@ pub struct InputCount {
     pub packets: u64,
     /// Frames that the decoder gave.
     pub frames: u64,
+    /// Samples of sound in them, of each channel.
+    pub samples: u64,
 }
 
 impl Log {
     /// Takes one line.
     pub fn line(&mut self, line: &str) {
-        let Some((level, text)) = split_level(line) else { return };
+        let Some((level, text)) = split_level(line) else { return self.report(line) };
         match level {
             "verbose" => self.count(text.trim()),
             "error" | "fatal" | "panic" => self.error(text),
@@ -49,6 +58,16 @@ impl Log {
     /// Everything that was said at level error, oldest first.
     pub fn error_lines(&self) -> impl Iterator<Item = &str> {
         self.errors.iter().map(String::as_str)
+    }
+
+    fn report(&mut self, line: &str) {
+        if line.trim().is_empty() {
+            return;
+        }
+        self.report.push_back(line.trim().into());
+        if self.report.len() > REPORT {
+            self.report.pop_front();
+        }
     }
 
     fn error(&mut self, text: &str) {
@@ -105,11 +124,13 @@ impl Log {
         if input {
             let packets = number_before(counts, "packets read").unwrap_or(0);
             let frames = number_before(counts, "frames decoded").unwrap_or(0);
+            let samples = samples(counts, "frames decoded");
             let refused = number_before(counts, "decode errors").unwrap_or(0);
             // Later versions both log each refusal and count them here.
             self.decode_errors = self.decode_errors.max(refused);
-            self.inputs.insert(key, InputCount { packets, frames });
+            self.inputs.insert(key, InputCount { packets, frames, samples });
         } else {
+            self.samples.insert(key, samples(counts, "frames encoded"));
             self.outputs.insert(key, number_before(counts, "packets muxed").unwrap_or(0));
         }
     }
@@ -135,6 +156,16 @@ fn stream_id(id: &str) -> Option<(u32, u32)> {
     Some((file.parse().ok()?, stream.parse().ok()?))
 }
 
+/// The 485100 of `110 frames encoded (485100 samples); `.
+fn samples(counts: &str, unit: &str) -> u64 {
+    let after = counts.split_once(unit).map_or("", |(_, after)| after);
+    after
+        .split_once(" samples)")
+        .and_then(|(number, _)| number.strip_prefix(" ("))
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}
+
 fn number_before(text: &str, unit: &str) -> Option<u64> {
     let before = text[..text.find(unit)?].trim_end();
     before.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -154,11 +185,11 @@ mod tests {
     fn counts_of_ffmpeg_5_and_of_later_ones() {
         let log = read(
             "[verbose]   Input stream #0:0 (video): 50 packets read (45842 bytes); 49 frames decoded; \n\
-             [in#0/mov @ 0x1] [verbose]   Input stream #0:1 (audio): 7 packets read (9 bytes); 6 frames decoded; 2 decode errors (28 samples); \n\
+             [in#0/mov @ 0x1] [verbose]   Input stream #0:1 (audio): 7 packets read (9 bytes); 6 frames decoded (6144 samples); 2 decode errors (28 samples); \n\
              [verbose]   Output stream #0:0 (video): 49 frames encoded; 48 packets muxed (41134 bytes); ",
         );
-        assert_eq!(log.inputs[&(0, 0)], InputCount { packets: 50, frames: 49 });
-        assert_eq!(log.inputs[&(0, 1)], InputCount { packets: 7, frames: 6 });
+        assert_eq!(log.inputs[&(0, 0)], InputCount { packets: 50, frames: 49, samples: 0 });
+        assert_eq!(log.inputs[&(0, 1)], InputCount { packets: 7, frames: 6, samples: 6144 });
         assert_eq!(log.outputs[&(0, 0)], 48);
         assert_eq!(log.decode_errors, 2);
     }

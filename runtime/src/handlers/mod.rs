@@ -1,5 +1,6 @@
 //! The handlers that every worker has.
 
+pub mod audio;
 pub mod check;
 pub mod echo;
 pub mod probe;
@@ -10,6 +11,7 @@ use crate::handler::Registry;
 /// All built-in handlers.
 pub fn builtin() -> Registry {
     Registry::new()
+        .with(audio::AudioHandler)
         .with(check::Check)
         .with(echo::Echo)
         .with(probe::Probe)
