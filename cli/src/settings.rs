@@ -19,25 +19,25 @@ use crate::ui::{Printer, Verbosity};
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
     /// Where the app runs: `local`, or a name from `[target.*]`
-    #[arg(long, global = true, value_name = "TARGET")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "TARGET")]
     pub target: Option<String>,
     /// The environment: a namespace of apps, volumes and secrets [default: main]
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, hide_short_help = true, value_name = "NAME")]
     pub env: Option<String>,
     /// The manifest, or the folder it is in [default: ./vdeploy.toml, or in a folder above]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
     /// Print data as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub json: bool,
     /// Print errors only
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, hide_short_help = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Print more
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, hide_short_help = true)]
     pub verbose: bool,
     /// Draw no progress bars
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub no_progress: bool,
 }
 
@@ -60,6 +60,8 @@ pub struct Settings {
     pub worker: Option<PathBuf>,
     /// The folder that relative paths start from.
     pub folder: PathBuf,
+    /// What this machine costs an hour, in any currency.
+    pub price_per_hour: Option<f64>,
     /// Where a test wants this process to die.
     pub failpoint: Failpoint,
     /// Who runs this, for others to know.
@@ -77,6 +79,8 @@ struct Profile {
     target: Option<String>,
     environment: Option<String>,
     home: Option<PathBuf>,
+    /// What this machine costs an hour, in any currency.
+    price_per_hour: Option<f64>,
 }
 
 impl Settings {
@@ -104,6 +108,7 @@ impl Settings {
             ffprobe: path_variable("VDEPLOY_FFPROBE").unwrap_or_else(|| "ffprobe".into()),
             worker: path_variable("VDEPLOY_WORKER"),
             folder: std::env::current_dir()?,
+            price_per_hour: profile.price_per_hour,
             failpoint: variable("VDEPLOY_FAILPOINT")
                 .map_or_else(Failpoint::none, |text| Failpoint::parse(&text)),
             user: variable("USER")
@@ -123,6 +128,7 @@ impl Settings {
             tools: self.tools(),
             worker: self.find_worker()?,
             capacity: machine_capacity(),
+            price_per_hour: self.price_per_hour,
             failpoint: self.failpoint.clone(),
         })
     }
@@ -214,7 +220,7 @@ fn read_profile() -> Result<Profile> {
         Ok(text) => toml::from_str(&text).map_err(|error| {
             CliError::usage(format!("`{}` is not a valid profile", path.display()))
                 .cause(error.message())
-                .hint("it may hold `target`, `environment` and `home`")
+                .hint("it may hold `target`, `environment`, `home` and `price_per_hour`")
         }),
     }
 }

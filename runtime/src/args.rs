@@ -121,6 +121,12 @@ impl<'a> ArgsSchema<'a> {
         }
     }
 
+    /// The names of all arguments, in the order in which the schema gives them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let properties = self.deref(self.schema).get("properties").and_then(Value::as_object);
+        properties.into_iter().flat_map(|properties| properties.keys()).map(String::as_str)
+    }
+
     fn property(&self, key: &str) -> Option<&Value> {
         self.deref(self.schema).get("properties")?.get(key)
     }
@@ -212,9 +218,7 @@ impl<'a> ArgsSchema<'a> {
     }
 
     fn unknown_argument(&self, place: &str, key: &str) -> Problem {
-        let properties = self.deref(self.schema).get("properties").and_then(Value::as_object);
-        let known: Vec<&str> =
-            properties.into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
+        let known: Vec<&str> = self.names().collect();
         let near = known
             .iter()
             .map(|name| (strsim::damerau_levenshtein(name, key), *name))

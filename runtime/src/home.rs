@@ -1,4 +1,4 @@
-//! Where everything of the local target lies on disk. Paths only; no effects.
+//! Where everything of the local target lies on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,12 @@ impl Home {
     /// One environment's part.
     pub fn environment(&self, name: &str) -> EnvironmentHome {
         EnvironmentHome { root: self.root.join("environments").join(name) }
+    }
+
+    /// The names of the environments there are.
+    pub(crate) fn environments(&self) -> std::io::Result<Vec<String>> {
+        let entries = std::fs::read_dir(self.root.join("environments"))?;
+        Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
     /// The durable queue of calls, for all environments.

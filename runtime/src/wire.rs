@@ -121,6 +121,9 @@ pub enum Outcome {
         /// The files it made.
         #[serde(default)]
         artifacts: Vec<Artifact>,
+        /// The earlier call that was alike and whose outcome this is; none where the call ran.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cached_from: Option<CallId>,
     },
     /// The handler, or what surrounds it, failed.
     Failed {
@@ -135,7 +138,7 @@ impl Outcome {
     /// An outcome for a handler's result or failure.
     pub fn from_result(result: Result<(Value, Vec<Artifact>), Failure>) -> Self {
         match result {
-            Ok((result, artifacts)) => Outcome::Succeeded { result, artifacts },
+            Ok((result, artifacts)) => Outcome::Succeeded { result, artifacts, cached_from: None },
             Err(failure) if failure.kind == FailureKind::Cancelled => Outcome::Cancelled,
             Err(failure) => Outcome::Failed { failure },
         }

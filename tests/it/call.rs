@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use serde_json::json;
 use vdeploy_runtime::function::Entry;
 
-use crate::env::{TestEnv, interrupt, sh};
+use crate::env::{TestEnv, eventually, interrupt, sh};
 
 fn echo_env() -> TestEnv {
     let env = TestEnv::new();
@@ -260,16 +260,6 @@ fn start_and_wait_for_progress(env: &TestEnv, function: &str) -> (Child, impl Re
         assert!(stderr.read_line(&mut line).unwrap() > 0, "the call ended early");
     }
     (child, stderr)
-}
-
-/// Waits until `holds`; for what another process does a moment after the last thing it can be
-/// asked about.
-fn eventually(holds: impl Fn() -> bool) {
-    let start = std::time::Instant::now();
-    while !holds() {
-        assert!(start.elapsed().as_secs() < 60, "it never came to hold");
-        std::thread::yield_now();
-    }
 }
 
 /// How many processes have this command line, and this among their variables.

@@ -138,6 +138,16 @@ pub fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
+/// Waits until `holds`; for what another process does a moment after the last thing it can be
+/// asked about.
+pub fn eventually(holds: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !holds() {
+        assert!(start.elapsed().as_secs() < 60, "it never came to hold");
+        std::thread::yield_now();
+    }
+}
+
 /// The parts of a finished process.
 pub fn ran(output: Output) -> Ran {
     Ran {

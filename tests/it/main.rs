@@ -8,12 +8,14 @@
     reason = "tests start programs and fail loudly"
 )]
 
+mod cache;
 mod call;
 mod children;
 mod crash;
 mod cutting;
 mod deploy;
 mod env;
+mod executor;
 mod init;
 mod kill;
 mod logs;

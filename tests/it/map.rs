@@ -135,3 +135,55 @@ fn a_map_uses_as_many_workers_as_its_function_may_have() {
     let ran = env.vdeploy("map alone --inputs inputs.jsonl").exits(0);
     assert!(lines(&ran).iter().all(|line| line["result"] == 1), "{}", ran.stdout);
 }
+
+fn pairs_env() -> TestEnv {
+    let env = TestEnv::new();
+    let schema = json!({ "type": "object", "properties": {
+        "width": { "type": "integer" }, "height": { "type": "integer" }, "name": { "type": "string" } } });
+    env.publish("size", sh("cat"), |function| function.schema = Some(schema));
+    env
+}
+
+#[test]
+fn arrays_are_arguments_in_the_order_of_the_schema() {
+    let env = pairs_env();
+    env.write("inputs.jsonl", "[4, 3]\n[16, 9, \"wide\"]\n");
+    let ran = env.vdeploy("map size --starmap --inputs inputs.jsonl --ordered").exits(0);
+    let results: Vec<_> = lines(&ran).iter().map(|line| line["result"].clone()).collect();
+    let wide = json!({ "width": 16, "height": 9, "name": "wide" });
+    assert_eq!(results, [json!({ "width": 4, "height": 3 }), wide]);
+
+    env.write("inputs.jsonl", "[1, 2, \"a\", 4]\n");
+    let long = env.vdeploy("map size --starmap --inputs inputs.jsonl").exits(2);
+    assert!(long.stderr.contains("has 4 values and the function takes 3"), "{}", long.stderr);
+    env.write("inputs.jsonl", "{\"width\": 1}\n");
+    let object = env.vdeploy("map size --starmap --inputs inputs.jsonl").exits(2);
+    assert!(object.stderr.contains("isn't a JSON array"), "{}", object.stderr);
+    let echo = echo_env();
+    echo.write("inputs.jsonl", "[1]\n");
+    let none = echo.vdeploy("map echo --starmap --inputs inputs.jsonl").exits(2);
+    assert!(none.stderr.contains("doesn't say which arguments it takes"), "{}", none.stderr);
+}
+
+#[test]
+fn a_map_for_each_prints_how_many_and_nothing_else() {
+    let env = pairs_env();
+    env.write("inputs.jsonl", "{\"width\": 1}\n{\"width\": 2}\n");
+    let ran = env.vdeploy("map size --for-each --inputs inputs.jsonl").exits(0);
+    assert_eq!(ran.stdout, "");
+    assert!(ran.stderr.contains("2 of 2 done"), "{}", ran.stderr);
+    env.publish_script("fails", "exit 1");
+    let failed = env.vdeploy("map fails --for-each --keep-going --inputs inputs.jsonl").exits(5);
+    assert!(failed.stderr.contains("0 of 2 done, 2 failed"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_long_map_that_is_stopped_ends() {
+    let env = TestEnv::new();
+    env.publish_script("fails", "exit 1");
+    numbers(&env, 600);
+    let ran = env.vdeploy("map fails --inputs inputs.jsonl").exits(5);
+    assert!(ran.stderr.contains("to go on"), "{}", ran.stderr);
+    let open = env.vdeploy("calls ls -n 0 --state queued --state running --json").exits(0).json();
+    assert_eq!(open, json!([]));
+}

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vdeploy_runtime::catalog::{self, Published};
 use vdeploy_runtime::clock;
+use vdeploy_runtime::dispatch::local::{machine_capacity, tell_deployed};
 use vdeploy_runtime::home::EnvironmentHome;
 use vdeploy_runtime::storage::Contents;
 use vdeploy_runtime::suggestion::did_you_mean;
@@ -23,7 +24,7 @@ use crate::event::{Applied, Event};
 use crate::manifest::{self, Manifest};
 use crate::plan::{Goal, Note, Observed, Plan, Question, notes, plan};
 use crate::prepare::{SourceFiles, prepare};
-use crate::provider::{Deployment, LocalProvider, Provider, machine};
+use crate::provider::{Deployment, LocalProvider, Provider};
 use crate::resource::{Kind, Resource, ResourceId};
 use crate::settings::Settings;
 use crate::state::State;
@@ -109,7 +110,7 @@ pub(crate) fn from_manifest(settings: &Settings) -> Result<Request> {
     })?;
     Ok(Request {
         goal: Goal::Deploy,
-        notes: notes(&app, machine()),
+        notes: notes(&app, machine_capacity()),
         wanted: desired(&app, prepared.inputs),
         sources: prepared.sources,
         app: app.name,
@@ -283,7 +284,9 @@ async fn apply_plan(
     let provider = LocalProvider::new(&plan.app, environment(settings)?, deployment, failpoint);
     let mut store = store(settings)?;
     let cx = Applier { store: &mut store, provider: &provider, stop, failpoint, now };
-    Ok(apply(plan, cx, report).await?)
+    let applied = apply(plan, cx, report).await;
+    tell_deployed(&settings.home).await;
+    Ok(applied?)
 }
 
 /// A token that the first Ctrl-C, or a polite `kill`, cancels.

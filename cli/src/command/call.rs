@@ -8,6 +8,7 @@ use vdeploy_runtime::args::ArgsSchema;
 use vdeploy_runtime::catalog::Published;
 use vdeploy_runtime::client::{CallOptions, Client};
 use vdeploy_runtime::dispatch::What;
+use vdeploy_runtime::dispatch::local::Mode;
 use vdeploy_runtime::wire::{CallId, Outcome};
 
 use crate::error::{CliError, Exit, Result};
@@ -49,6 +50,9 @@ pub(crate) struct OutputArgs {
     /// Replace outputs that exist
     #[arg(short, long)]
     force: bool,
+    /// Run it, even if the function is cached and an earlier call was alike
+    #[arg(long)]
+    no_cache: bool,
 }
 
 /// How arguments are given.
@@ -64,8 +68,8 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let function = client.function(&args.function, None)?;
     if args.detach {
         let values = args.input.read(&function, settings)?;
-        let options =
-            CallOptions { overwrite: args.output.force, detached: true, priority: args.priority };
+        let options = CallOptions { detached: true, ..args.output.options(args.priority) };
+        warn_of_shortfalls(&client, &function, settings);
         let call = client.spawn(&function, values, &options).await?;
         return detach(&call, settings);
     }
@@ -85,12 +89,52 @@ pub(crate) async fn wait_for(
     let force = output.force;
     let target = output.output.as_deref().map(|path| free_target(path, force)).transpose()?;
     let target = target.filter(|target| !written_by_handler(function, &mut values, target));
-    let options = CallOptions { overwrite: force, detached: false, priority };
-    let call = client.spawn(function, values, &options).await?;
+    let call = client.spawn(function, values, &output.options(priority)).await?;
     settings.printer.detail(format!("call {call}"));
+    warn_of_shortfalls(&client, function, settings);
     let outcome = follow(&client, &call, settings).await?;
-    client.close().await?;
-    report(outcome, target.as_deref(), force, settings)
+    let reported = report(outcome, target.as_deref(), force, settings);
+    close(client, settings).await?;
+    reported
+}
+
+impl OutputArgs {
+    fn options(&self, priority: i32) -> CallOptions {
+        CallOptions { overwrite: self.force, fresh: self.no_cache, detached: false, priority }
+    }
+}
+
+/// Says what the function asks for and doesn't get on this machine.
+pub(crate) fn warn_of_shortfalls(client: &Client, function: &Published, settings: &Settings) {
+    for shortfall in client.shortfalls(function) {
+        let name = &function.function.name;
+        settings.printer.warning(format!("`{name}` {shortfall}, and gets what there is"));
+    }
+}
+
+/// Ends this command's part in running the queue. Calls of other commands that it runs are finished
+/// first, unless Ctrl-C hands them over.
+pub(crate) async fn close(client: Client, settings: &Settings) -> Result<()> {
+    let running = client.running();
+    let mode = client.mode();
+    if running > 0 {
+        let calls = if running == 1 { "1 call".to_owned() } else { format!("{running} calls") };
+        let text = "of other commands; Ctrl-C hands them over";
+        settings.printer.note(format!("finishing {calls} {text}"));
+    }
+    let mut closed = std::pin::pin!(client.close());
+    loop {
+        tokio::select! {
+            closed = &mut closed => return Ok(closed?),
+            interrupt = tokio::signal::ctrl_c() => {
+                interrupt?;
+                // The task that listens is the one that `close` waits for.
+                if let Some(mode) = &mode {
+                    let _ = mode.send(Mode::Release);
+                }
+            }
+        }
+    }
 }
 
 /// Lets the handler itself write to `target` where it takes an output and none was named: so it
@@ -158,7 +202,10 @@ fn report(
     settings: &Settings,
 ) -> Result<Exit> {
     match outcome {
-        Outcome::Succeeded { result, artifacts } => {
+        Outcome::Succeeded { result, artifacts, cached_from } => {
+            if let Some(call) = cached_from {
+                settings.printer.note(format!("from the cache: call {call} was alike"));
+            }
             if let Some(target) = target {
                 let artifact = artifacts.first().ok_or_else(|| {
                     CliError::failed("the call made no file that could be copied")

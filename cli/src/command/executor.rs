@@ -10,17 +10,29 @@ use crate::settings::Settings;
 /// Run the queue of calls in the foreground, as a service
 ///
 /// Commands run the queue themselves while they wait for a call; a service is for calls that were
-/// detached, and keeps workers warm. Ctrl-C or SIGTERM finishes what runs; a second one gives it
-/// back to the queue.
+/// detached, and holds as many workers ready as `min_containers` of the deployed functions asks.
+/// Ctrl-C or SIGTERM finishes what runs; a second one gives it back to the queue.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "As a service that systemd starts with your session:
+  vdeploy executor --print-systemd-unit > ~/.config/systemd/user/vdeploy-executor.service
+  systemctl --user enable --now vdeploy-executor")]
 pub(crate) struct Args {
     /// End when nothing waits, nothing runs and no worker is warm
     #[arg(long)]
     until_idle: bool,
+    /// Print a systemd unit that runs this program as a service, and do nothing else
+    #[arg(long, conflicts_with = "until_idle")]
+    print_systemd_unit: bool,
 }
 
+const UNIT: &str = include_str!("../../../templates/vdeploy-executor.service");
+
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    let mode = if args.until_idle { Mode::UntilIdle } else { Mode::Run };
+    if args.print_systemd_unit {
+        settings.printer.data(unit(settings)?.trim_end())?;
+        return Ok(Exit::Ok);
+    }
+    let mode = if args.until_idle { Mode::UntilIdle } else { Mode::Serve };
     let dispatcher = LocalDispatcher::open(settings.local_setup()?)?;
     let mut attendance = dispatcher.attend(mode);
     let mode = attendance.mode();
@@ -45,6 +57,21 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
         });
         asked = true;
     }
+}
+
+fn unit(settings: &Settings) -> Result<String> {
+    let program = std::env::current_exe()?;
+    let home = format!("VDEPLOY_HOME={}", settings.home.root().display());
+    Ok(UNIT
+        .replace("{{program}}", &systemd_quoted(&program.display().to_string()))
+        .replace("{{environment}}", &systemd_quoted(&home)))
+}
+
+/// A text in a unit: quotes around it, and nothing in it that systemd would replace (systemd.syntax
+/// and systemd.unit, "Specifiers").
+fn systemd_quoted(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+    format!("\"{escaped}\"")
 }
 
 /// Starts an executor that outlives this command and ends when there is nothing left to do. When

@@ -24,6 +24,7 @@ use crate::ui::map::MapView;
   vdeploy map transcode --glob 'clips/*.mov' --args quality=720p output=out/{stem}.mp4
   vdeploy map probe --inputs clips.jsonl --ordered > results.jsonl
   vdeploy map probe --inputs clips.jsonl --map-id m-01kabc… > results.jsonl
+  vdeploy map transcode --starmap --inputs pairs.jsonl --for-each
 
 In --args, {stem}, {name} and {index} stand for the input's file name without and with its ending,
 and for its place, where --glob is used.")]
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     /// The function: its name, or APP/NAME where several apps have one
     #[arg(value_name = "[APP/]FN")]
     function: String,
-    /// A file of JSON objects, one a line; - for stdin
+    /// A file of JSON objects, one a line (arrays with --starmap); - for stdin
     #[arg(long, value_name = "FILE", required_unless_present = "glob", conflicts_with = "glob")]
     inputs: Option<String>,
     /// Files to run it for
@@ -43,6 +44,12 @@ pub(crate) struct Args {
     /// Arguments of every call, as KEY=VALUE
     #[arg(long = "args", value_name = "KEY=VALUE", num_args = 1..)]
     common: Vec<String>,
+    /// Inputs are JSON arrays: the values of the function's arguments, in their order
+    #[arg(long, requires = "inputs")]
+    starmap: bool,
+    /// Print no results: the function is run for what it does
+    #[arg(long, conflicts_with = "ordered")]
+    for_each: bool,
     /// Print results in the order of inputs
     #[arg(long)]
     ordered: bool,
@@ -52,6 +59,9 @@ pub(crate) struct Args {
     /// Replace outputs that exist
     #[arg(short, long)]
     force: bool,
+    /// Run all, even if the function is cached and earlier calls were alike
+    #[arg(long)]
+    no_cache: bool,
     /// Go on with an earlier map: do only what is missing
     #[arg(long, value_name = "ID")]
     map_id: Option<String>,
@@ -64,13 +74,14 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let options = MapOptions {
         id: args.map_id.clone(),
         ordered: args.ordered,
-        call: CallOptions { overwrite: args.force, ..CallOptions::default() },
+        call: CallOptions { overwrite: args.force, fresh: args.no_cache, ..CallOptions::default() },
     };
     let total = prepared.count;
+    super::call::warn_of_shortfalls(&client, &function, settings);
     let refused = prepared.refused;
     let ended =
         follow(&client, function, prepared.inputs()?, options, total, &args, settings).await;
-    client.close().await?;
+    super::call::close(client, settings).await?;
     let (failed, interrupted) = ended?;
     match (interrupted, failed + refused) {
         (true, _) => Ok(Exit::Interrupted),
@@ -101,7 +112,9 @@ async fn follow(
                 Some(Ok(MapEvent::Call(index, event))) => view.call(index, &event),
                 Some(Ok(MapEvent::Item(item))) => {
                     view.ended(&item);
-                    print(&item, settings)?;
+                    if !args.for_each {
+                        print(&item, settings)?;
+                    }
                     if matches!(item.outcome, Outcome::Failed { .. }) {
                         failed += 1;
                         if !args.keep_going && !stopping {
@@ -131,13 +144,16 @@ async fn follow(
 }
 
 fn print(item: &MapItem, settings: &Settings) -> Result<()> {
-    let line = match &item.outcome {
+    let mut line = match &item.outcome {
         Outcome::Succeeded { result, .. } => json!({
             "index": item.index, "call": item.call, "status": "succeeded", "result": result }),
         Outcome::Failed { failure } => json!({
             "index": item.index, "call": item.call, "status": "failed", "error": failure }),
         Outcome::Cancelled => return Ok(()),
     };
+    if let Outcome::Succeeded { cached_from: Some(call), .. } = &item.outcome {
+        line["cached_from"] = json!(call);
+    }
     settings.printer.data(line.to_string())?;
     Ok(())
 }
@@ -164,7 +180,8 @@ fn prepare(args: &Args, function: &Published, settings: &Settings) -> Result<Pre
     let schema = ArgsSchema::compile(function.function.schema.as_ref().unwrap_or(&anything))?;
     let mut prepared = Prepared { file: tempfile::tempfile()?, count: 0, refused: 0 };
     let mut writer = io::BufWriter::new(prepared.file.try_clone()?);
-    for input in inputs(args, &settings.folder)? {
+    let names = if args.starmap { Some(argument_names(&schema, function)?) } else { None };
+    for input in inputs(args, names, &settings.folder)? {
         let checked = input.and_then(|input| check(input, args, &schema, settings));
         match checked {
             Ok(values) => {
@@ -192,7 +209,22 @@ struct Input {
     file: Option<(PathBuf, usize)>,
 }
 
-fn inputs(args: &Args, folder: &Path) -> Result<Box<dyn Iterator<Item = Result<Input>>>> {
+/// The names that the values of --starmap are given.
+fn argument_names(schema: &ArgsSchema<'_>, function: &Published) -> Result<Vec<String>> {
+    let names: Vec<_> = schema.names().map(str::to_owned).collect();
+    if names.is_empty() {
+        let message = format!("`{}` doesn't say which arguments it takes", function.function.name);
+        return Err(CliError::usage(message)
+            .hint("give it a schema (`args` in the manifest), or pass JSON objects"));
+    }
+    Ok(names)
+}
+
+fn inputs(
+    args: &Args,
+    names: Option<Vec<String>>,
+    folder: &Path,
+) -> Result<Box<dyn Iterator<Item = Result<Input>>>> {
     if let Some(pattern) = &args.glob {
         return glob(pattern, &args.each, folder);
     }
@@ -210,15 +242,33 @@ fn inputs(args: &Args, folder: &Path) -> Result<Box<dyn Iterator<Item = Result<I
         .lines()
         .enumerate()
         .filter(|(_, line)| !line.as_ref().is_ok_and(|line| line.trim().is_empty()));
-    Ok(Box::new(lines.map(move |(number, line)| parse_line(&shown, number + 1, line))))
+    Ok(Box::new(
+        lines.map(move |(number, line)| parse_line(&shown, number + 1, line, names.as_deref())),
+    ))
 }
 
-fn parse_line(file: &str, number: usize, line: io::Result<String>) -> Result<Input> {
+fn parse_line(
+    file: &str,
+    number: usize,
+    line: io::Result<String>,
+    names: Option<&[String]>,
+) -> Result<Input> {
     let name = format!("line {number} of {file}");
-    let wrong = |cause: String| CliError::usage(format!("{name} isn't a JSON object")).cause(cause);
+    let kind = if names.is_some() { "array" } else { "object" };
+    let wrong = |cause: String| CliError::usage(format!("{name} isn't a JSON {kind}")).cause(cause);
     let line = line.map_err(|error| wrong(error.to_string()))?;
-    let values = serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
-    Ok(Input { name, values, file: None })
+    let Some(names) = names else {
+        let values = serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
+        return Ok(Input { name, values, file: None });
+    };
+    let given: Vec<Value> =
+        serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
+    if given.len() > names.len() {
+        let (given, taken) = (given.len(), names.len());
+        let message = format!("{name} has {given} values and the function takes {taken}");
+        return Err(CliError::usage(message).hint(format!("they are {}", names.join(", "))));
+    }
+    Ok(Input { name, values: names.iter().cloned().zip(given).collect(), file: None })
 }
 
 fn glob(

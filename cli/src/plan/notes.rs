@@ -2,20 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use vdeploy_runtime::dispatch::local::Capacity;
 use vdeploy_runtime::function::Entry;
 use vdeploy_runtime::handlers;
 
 use crate::manifest::App;
-use crate::resource::bytes_text;
-
-/// What functions can claim on one machine.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Machine {
-    /// CPU cores.
-    pub cpus: f64,
-    /// Bytes of memory.
-    pub memory_bytes: u64,
-}
 
 /// Something that won't be as the manifest asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,19 +18,14 @@ pub struct Note {
 }
 
 /// What will be otherwise than asked on `machine`.
-pub fn notes(app: &App, machine: Machine) -> Vec<Note> {
+pub fn notes(app: &App, machine: Capacity) -> Vec<Note> {
     let mut notes = Vec::new();
     let builtin = handlers::builtin();
     for (name, function) in &app.functions {
         let resources = &function.spec.resources;
         let mut add = |text| note(&mut notes, text, format!("function.{name}"));
-        if resources.cpu > machine.cpus {
-            add(format!("asks for {} cpus; this machine has {}", resources.cpu, machine.cpus));
-        }
-        if let Some(asked) = resources.memory_bytes.filter(|asked| *asked > machine.memory_bytes) {
-            let (asked, has) = (bytes_text(asked), machine.memory_bytes >> 20);
-            add(format!("asks for {asked} of memory; this machine has {has}MiB"));
-        }
+        let shortfalls = machine.shortfalls(resources, function.spec.hardware);
+        shortfalls.iter().for_each(|shortfall| add(shortfall.to_string()));
         if let Entry::Builtin { handler } = &function.spec.entry
             && builtin.describe(handler).is_none()
         {
@@ -50,11 +36,11 @@ pub fn notes(app: &App, machine: Machine) -> Vec<Note> {
         if !resources.gpu.is_empty() {
             add("GPU models are ignored on the local target; a GPU is used if there is one".into());
         }
-        if function.spec.cache {
-            add("`cache` isn't acted on yet: every call runs".into());
-        }
-        if function.spec.scaling.min_containers > 0 {
-            add("`min_containers` isn't acted on yet: workers start with the first call".into());
+        let is_command = matches!(function.spec.entry, Entry::Command { .. });
+        if function.spec.cache && is_command && function.args.is_none() {
+            add("`cache` sees no change of input files: without `args` it isn't known which \
+                 arguments are files"
+                .into());
         }
         if function.spec.image.is_some() {
             add("runs on this machine itself: the local target records images without building them".into());

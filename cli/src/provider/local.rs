@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use vdeploy_runtime::catalog::{self, Catalog, CatalogError, FunctionName, Published};
-use vdeploy_runtime::dispatch::local::machine_capacity;
 use vdeploy_runtime::home::EnvironmentHome;
 use vdeploy_runtime::secret::SecretStore;
 use vdeploy_runtime::storage::{Contents, Volumes, VolumesError};
 
 use super::{Provider, ProviderError};
-use crate::plan::{Machine, Observed, Seen};
+use crate::plan::{Observed, Seen};
 use crate::prepare::{SourceFiles, copy_tree, hash_tree};
 use crate::resource::{Kind, NamedImage, Resource, ResourceId, Secret, Source, Volume};
 use vdeploy_runtime::failpoint::Failpoint;
@@ -281,10 +280,4 @@ fn remove_tree(path: &Path) -> io::Result<()> {
 /// Removes a folder unless something is in it.
 fn remove_empty(path: &Path) {
     let _ = fs::remove_dir(path);
-}
-
-/// What functions can claim here: what the executor gives out.
-pub fn machine() -> Machine {
-    let capacity = machine_capacity();
-    Machine { cpus: capacity.millicpu as f64 / 1000.0, memory_bytes: capacity.memory }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::Future;
 
-pub use local::{Deployment, LocalProvider, machine};
+pub use local::{Deployment, LocalProvider};
 pub use memory::MemoryProvider;
 
 use crate::plan::Observed;

@@ -160,6 +160,8 @@ mod tests {
             created: at(0),
             started: (state != CallState::Queued).then(|| at(10)),
             ended: state.has_ended().then(|| at(13)),
+            seconds: 0.0,
+            cost: None,
             attempts: Vec::new(),
             outcome: (state == CallState::Failed).then_some(Outcome::Failed { failure }),
         }

@@ -6,7 +6,7 @@ mod map;
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use map::{Map, MapEvent, MapItem, MapOptions};
 
@@ -14,6 +14,7 @@ use crate::args::ArgsSchema;
 use crate::catalog::{Catalog, CatalogError, Published};
 use crate::dispatch::local::{
     Attendance, CallRecord, DispatchError, Interest, LocalDispatcher, Mode, NewCall, Setup,
+    Shortfall,
 };
 use crate::dispatch::{Told, What};
 use crate::process::ProcessId;
@@ -49,6 +50,8 @@ pub enum ClientError {
 pub struct CallOptions {
     /// Outputs that exist may be replaced.
     pub overwrite: bool,
+    /// It runs, even if the function is cached and an earlier call was alike.
+    pub fresh: bool,
     /// Nobody waits for it: it goes on when this process ends.
     pub detached: bool,
     /// Higher runs first within its function.
@@ -121,6 +124,7 @@ impl Client {
             function: function.function.clone(),
             args,
             overwrite: options.overwrite,
+            fresh: options.fresh,
             priority: options.priority,
             owner: (!options.detached).then(ProcessId::current),
             map,
@@ -160,6 +164,22 @@ impl Client {
     /// The queue itself, for looking at many calls.
     pub fn dispatcher(&self) -> &LocalDispatcher {
         &self.dispatcher
+    }
+
+    /// What `function` asks for that this machine doesn't have.
+    pub fn shortfalls(&self, function: &Published) -> Vec<Shortfall> {
+        let spec = &function.function;
+        self.dispatcher.capacity().shortfalls(&spec.resources, spec.hardware)
+    }
+
+    /// How many calls this client runs at the moment, its own and those of other commands.
+    pub fn running(&self) -> usize {
+        self.attendance.get().map_or(0, Attendance::running)
+    }
+
+    /// The way to end this client's part from elsewhere; none when it takes no part.
+    pub fn mode(&self) -> Option<watch::Sender<Mode>> {
+        self.attendance.get().map(Attendance::mode)
     }
 
     /// Ends this client's part in running the queue, after calls of other commands that it runs.

@@ -50,6 +50,29 @@ impl Files {
         }
     }
 
+    /// The files that a call may use whose folder is `folder`, for work that is done without a
+    /// worker.
+    pub(crate) fn without_worker(
+        volumes: BTreeMap<String, PathBuf>,
+        folder: &Path,
+        overwrite: bool,
+    ) -> Self {
+        let volumes =
+            volumes.into_iter().map(|(name, path)| (name.clone(), Volume::new(name, path)));
+        Files {
+            volumes: volumes.collect(),
+            scratch: folder.join("scratch"),
+            artifacts: folder.join("artifacts"),
+            overwrite,
+        }
+    }
+
+    /// Where on this machine the file is that an argument or an artifact names.
+    pub(crate) fn locate(&self, text: &str) -> Result<PathBuf, Failure> {
+        let reference = FileRef::parse(text).map_err(|e| bad_reference(text, &e))?;
+        self.resolve(&reference)
+    }
+
     /// A folder that is removed when the attempt has ended.
     pub fn scratch(&self) -> &Path {
         &self.scratch

@@ -25,6 +25,6 @@ pub(super) async fn run(args: Args, client: Client, settings: &Settings) -> Resu
             settings.printer.note(format!("{id} has ended already: {}", state.as_str()));
         }
     }
-    client.close().await?;
+    crate::command::call::close(client, settings).await?;
     Ok(Exit::Ok)
 }

@@ -26,7 +26,7 @@ pub(super) async fn run(args: Args, client: Client, settings: &Settings) -> Resu
         client.wait(&id).await?;
         record = client.record(&id).await?;
     }
-    client.close().await?;
+    crate::command::call::close(client, settings).await?;
     if settings.printer.json {
         settings.printer.data_json(&record)?;
     } else {
@@ -45,6 +45,12 @@ fn describe(record: &CallRecord, settings: &Settings) -> Result<()> {
         record.version,
         record.state.as_str()
     ));
+    if let Some(Outcome::Succeeded { cached_from: Some(call), .. }) = &record.outcome {
+        printer.note(format!("  from the cache: call {call} was alike"));
+    }
+    if let Some(cost) = record.cost {
+        printer.note(format!("  {:.1} s of work, cost {cost:.4}", record.seconds));
+    }
     for attempt in &record.attempts {
         let failure = attempt.failure.as_ref().map(|failure| format!(": {failure}"));
         let worker = attempt.worker.map(|pid| format!(" in process {pid}")).unwrap_or_default();

@@ -42,6 +42,7 @@ pub(super) async fn run(args: Args, client: &Client, settings: &Settings) -> Res
         settings.printer.note("no calls");
     } else {
         settings.printer.data(table(&calls, now).to_string().trim_end())?;
+        settings.printer.note(sum(&calls));
     }
     Ok(Exit::Ok)
 }
@@ -82,6 +83,18 @@ fn table(calls: &[CallRecord], now: Timestamp) -> Table {
         ]);
     }
     table
+}
+
+/// What all of `calls` took together.
+fn sum(calls: &[CallRecord]) -> String {
+    let seconds: f64 = calls.iter().map(|call| call.seconds).sum();
+    let costs: Vec<f64> = calls.iter().filter_map(|call| call.cost).collect();
+    let cost = match costs.as_slice() {
+        [] => String::new(),
+        costs => format!(", cost {:.4}", costs.iter().sum::<f64>()),
+    };
+    let count = if calls.len() == 1 { "1 call".into() } else { format!("{} calls", calls.len()) };
+    format!("{count}, {seconds:.1} s of work{cost}")
 }
 
 /// Seconds of work so far or in all.

@@ -20,7 +20,12 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, client: &Client, settings: &Settings) -> Result<Exit> {
-    let options = CallOptions { overwrite: args.force, detached: true, ..CallOptions::default() };
+    let options = CallOptions {
+        overwrite: args.force,
+        fresh: true,
+        detached: true,
+        ..CallOptions::default()
+    };
     for call in args.calls {
         let record = client.record(&CallId(call)).await?;
         if !record.state.has_ended() {

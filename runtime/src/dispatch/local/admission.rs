@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::queue::{Queue, json, optional_json, to_json};
 use super::record::{CallState, NewCall};
+use crate::function::FunctionSpec;
 use crate::wire::{CallId, Outcome};
 
 /// What became of a call that was put in its place in a map.
@@ -29,12 +30,12 @@ impl Queue {
         call: &NewCall,
         now: Timestamp,
     ) -> rusqlite::Result<bool> {
-        let function = self.function_row(call)?;
+        let function = self.function_row(&call.environment, call.version, &call.function)?;
         let mut insert = self.db.prepare_cached(
-            "INSERT INTO calls (id, function, args, overwrite, priority, owner, map, map_index,
-                                parent, state, created)
-             VALUES (:id, :function, :args, :overwrite, :priority, :owner, :map, :index,
-                     :parent, 'queued', :now)
+            "INSERT INTO calls (id, function, args, overwrite, fresh, priority, owner, map,
+                                map_index, parent, state, created)
+             VALUES (:id, :function, :args, :overwrite, :fresh, :priority, :owner, :map,
+                     :index, :parent, 'queued', :now)
              ON CONFLICT (map, map_index) WHERE map IS NOT NULL DO NOTHING",
         )?;
         let inserted = insert.execute(named_params! {
@@ -42,6 +43,7 @@ impl Queue {
             ":function": function,
             ":args": call.args.to_string(),
             ":overwrite": call.overwrite,
+            ":fresh": call.fresh,
             ":priority": call.priority,
             ":owner": call.owner.as_ref().map(to_json),
             ":map": call.map.as_ref().map(|(map, _)| map),
@@ -121,15 +123,15 @@ impl Queue {
         }
     }
 
-    fn function_row(&self, call: &NewCall) -> rusqlite::Result<i64> {
-        let spec = to_json(&call.function);
-        let key = params![
-            call.environment,
-            call.function.app,
-            call.function.name,
-            call.version as i64,
-            spec
-        ];
+    /// The row of a function at a version of its app, made when missing.
+    pub(super) fn function_row(
+        &self,
+        environment: &str,
+        version: u64,
+        function: &FunctionSpec,
+    ) -> rusqlite::Result<i64> {
+        let spec = to_json(function);
+        let key = params![environment, function.app, function.name, version as i64, spec];
         let found = self
             .db
             .prepare_cached(

@@ -100,6 +100,18 @@ impl Queue {
         Ok(())
     }
 
+    /// What its ended attempts cost at `price` per second.
+    pub(super) fn set_cost(&self, seq: i64, price: f64) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached(
+                "UPDATE calls SET cost = ?2 * (SELECT total(ended - started) FROM attempts
+                                               WHERE call = ?1 AND ended IS NOT NULL) / 1000
+                 WHERE seq = ?1",
+            )?
+            .execute(params![seq, price])?;
+        Ok(())
+    }
+
     /// What the next attempt gets back.
     pub(super) fn set_checkpoint(
         &self,

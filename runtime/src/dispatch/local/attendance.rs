@@ -24,6 +24,7 @@ use crate::dispatch::Told;
 pub struct Attendance {
     control: mpsc::UnboundedSender<Control>,
     mode: watch::Sender<Mode>,
+    running: watch::Receiver<usize>,
     task: JoinHandle<()>,
     failure: Arc<Mutex<Option<DispatchError>>>,
 }
@@ -39,8 +40,9 @@ impl Attendance {
     pub(super) fn start(setup: Arc<Setup>, writer: Writer, mode: Mode) -> Self {
         let (control, commands) = mpsc::unbounded_channel();
         let (mode, mode_seen) = watch::channel(mode);
-        let attendant =
-            Attendant { setup, writer, commands, mode: mode_seen, watching: Vec::new() };
+        let (count, running) = watch::channel(0);
+        let watching = Vec::new();
+        let attendant = Attendant { setup, writer, commands, mode: mode_seen, count, watching };
         let failure = Arc::new(Mutex::new(None));
         let failed = Arc::clone(&failure);
         let task = tokio::spawn(async move {
@@ -48,7 +50,7 @@ impl Attendance {
                 *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             }
         });
-        Attendance { control, mode, task, failure }
+        Attendance { control, mode, running, task, failure }
     }
 
     /// Events from [`Told::Attached`] on, whoever runs the calls. That comes again whenever another
@@ -84,6 +86,11 @@ impl Attendance {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// How many calls it runs at the moment.
+    pub fn running(&self) -> usize {
+        *self.running.borrow()
+    }
+
     /// The way to end it from elsewhere.
     pub fn mode(&self) -> watch::Sender<Mode> {
         self.mode.clone()
@@ -95,6 +102,7 @@ struct Attendant {
     writer: Writer,
     commands: mpsc::UnboundedReceiver<Control>,
     mode: watch::Receiver<Mode>,
+    count: watch::Sender<usize>,
     watching: Vec<Subscription>,
 }
 
@@ -160,8 +168,13 @@ impl Attendant {
         let path = socket::path(&self.setup.home);
         let server = socket::listen(&path, signals.clone())
             .map_err(|source| DispatchError::Socket { path: path.display().to_string(), source })?;
-        let executor =
-            Executor::new(self.setup, self.writer.clone(), signals.clone(), self.mode.clone());
+        let executor = Executor::new(
+            self.setup,
+            self.writer.clone(),
+            signals.clone(),
+            self.mode.clone(),
+            self.count,
+        );
         let mut running = std::pin::pin!(executor.run(incoming));
         let result = loop {
             tokio::select! {

@@ -31,7 +31,7 @@ pub struct CallFilter {
 
 const COLUMNS: &str = "calls.seq, calls.id, functions.environment, functions.app, functions.name,
     functions.version, calls.state, calls.args, calls.map, calls.created, calls.started,
-    calls.ended, calls.outcome, calls.parent";
+    calls.ended, calls.outcome, calls.parent, calls.cost";
 
 impl Queue {
     /// The call of that id.
@@ -100,6 +100,7 @@ impl Queue {
                 })
             })?
             .collect::<Result<_, _>>()?;
+        call.seconds = call.attempts.iter().filter_map(AttemptRecord::seconds).sum();
         Ok(call)
     }
 }
@@ -159,6 +160,8 @@ fn call_record(row: &Row<'_>) -> rusqlite::Result<(i64, CallRecord)> {
         ended: row.get::<_, Option<i64>>(11)?.map(timestamp),
         attempts: Vec::new(),
         outcome: optional_json(row, 12)?,
+        seconds: 0.0,
+        cost: row.get(14)?,
     };
     Ok((row.get(0)?, call))
 }

@@ -282,7 +282,7 @@ mod tests {
     fn secrets_are_hidden_even_inside_one_another() {
         let secrets = ["hunter2".to_owned(), "hunter2-extended".to_owned(), "abc".to_owned()];
         let result = serde_json::json!({ "said": ["key=hunter2-extended; hunter2 abc"] });
-        let outcome = Outcome::Succeeded { result, artifacts: Vec::new() };
+        let outcome = Outcome::from_result(Ok((result, Vec::new())));
         let redacted = serde_json::to_string(&redact_outcome(outcome, &secrets)).unwrap();
         assert!(redacted.contains(r#""key=***; *** abc""#), "{redacted}");
     }

@@ -13,6 +13,8 @@ mod process_worker;
 mod queue;
 mod record;
 mod recover;
+mod remembered;
+mod reuse;
 mod routine;
 mod schedule;
 mod setup;
@@ -30,12 +32,13 @@ pub use listing::CallFilter;
 pub use observation::Observation;
 pub use queue::QueueError;
 pub use record::{AttemptRecord, CallRecord, CallState, NewCall};
-pub use schedule::Capacity;
+pub use schedule::{Capacity, Shortfall};
 pub use setup::{Setup, machine_capacity};
 
 use jiff::Timestamp;
 
 use crate::clock;
+use crate::home::Home;
 use crate::wire::{CallId, Outcome};
 use queue::Queue;
 use writer::Writer;
@@ -65,6 +68,11 @@ pub enum DispatchError {
     /// The executor's task is gone.
     #[error("the executor ended without a word")]
     Ended,
+}
+
+/// Tells whoever runs the queue of `home`, if anybody does, that something was deployed or removed.
+pub async fn tell_deployed(home: &Home) {
+    socket::tell_deployed(home).await;
 }
 
 /// The calls of one `VDEPLOY_HOME`. Cheap to clone.
@@ -176,6 +184,11 @@ impl LocalDispatcher {
     /// What a call wrote to its log; there is no file when it wrote nothing.
     pub fn log(&self, id: &CallId) -> PathBuf {
         self.folder(id).join("log")
+    }
+
+    /// What calls can claim of this machine.
+    pub fn capacity(&self) -> Capacity {
+        self.setup.capacity
     }
 
     /// The folder of a call: `log` when it said something, `artifacts/` when it made some.

@@ -44,6 +44,8 @@ pub(super) struct Blueprint {
 /// A request to a worker's task.
 #[derive(Debug)]
 pub(super) enum Request {
+    /// Get ready for calls.
+    Prepare,
     /// Run this; only sent to a worker that is free.
     Invoke(Box<Invoke>),
     /// Stop this call if it is the one in hand.
@@ -152,6 +154,14 @@ impl Worker {
                     Some(Request::Invoke(invoke)) => invoke,
                     // Both are about a call that has ended.
                     Some(Request::Cancel(_) | Request::Tell(_)) => continue,
+                    Some(Request::Prepare) if greeted => continue,
+                    Some(Request::Prepare) => match self.greet().await {
+                        Ok(()) => {
+                            greeted = true;
+                            continue;
+                        }
+                        Err(_) => break self.end().await,
+                    },
                     Some(Request::Kill) | None => break self.end().await,
                 },
                 // A free worker has nothing to say; it has hung up.
@@ -240,7 +250,7 @@ impl Worker {
                         // A worker that can't be told is gone, which the next read says.
                         let _ = frame::write(&mut self.writer, &message).await;
                     }
-                    Some(Request::Cancel(_) | Request::Invoke(_)) => {}
+                    Some(Request::Cancel(_) | Request::Invoke(_) | Request::Prepare) => {}
                     Some(Request::Kill) | None => return (AttemptEnd::Released, false),
                 },
                 () = sleep_until(deadline) => {

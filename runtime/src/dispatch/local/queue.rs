@@ -17,8 +17,10 @@ use crate::function::FunctionSpec;
 use crate::process::ProcessId;
 use crate::wire::{CallId, Outcome};
 
-/// The layout of the tables; stored as `user_version`.
-const LAYOUT: u32 = 2;
+/// What makes each layout of the tables of the one before. How many were applied is stored as
+/// `user_version`.
+const LAYOUTS: [&str; 3] =
+    [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// Why the queue could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -75,22 +77,21 @@ impl Queue {
 
     fn migrate(&self) -> Result<(), QueueError> {
         let layout = |db: &Connection| db.query_row("PRAGMA user_version", [], |row| row.get(0));
+        let newest = LAYOUTS.len() as u32;
         let found: u32 = layout(&self.db)?;
-        if found > LAYOUT {
+        if found > newest {
             return Err(QueueError::Newer(found));
         }
-        if found == LAYOUT {
+        if found == newest {
             return Ok(());
         }
         // Two processes may get here at once; the second finds the work done.
         self.db.execute_batch("BEGIN IMMEDIATE")?;
         let found: u32 = layout(&self.db)?;
-        match found {
-            0 => self.db.execute_batch(include_str!("schema.sql"))?,
-            1 => self.db.execute_batch(include_str!("schema-2.sql"))?,
-            _ => {}
+        for statements in LAYOUTS.iter().skip(found as usize) {
+            self.db.execute_batch(statements)?;
         }
-        self.db.pragma_update(None, "user_version", LAYOUT)?;
+        self.db.pragma_update(None, "user_version", newest)?;
         self.db.execute_batch("COMMIT")?;
         Ok(())
     }
@@ -145,7 +146,8 @@ impl Queue {
     ) -> rusqlite::Result<Vec<Ready>> {
         self.db
             .prepare_cached(
-                "SELECT seq, id, args, overwrite, attempt, checkpoint, map, parent IS NOT NULL
+                "SELECT seq, id, args, overwrite, attempt, checkpoint, map, parent IS NOT NULL,
+                        fresh
                  FROM calls
                  WHERE function = ?1 AND state = 'queued' AND not_before <= ?2
                        AND cancel_requested = 0
@@ -161,6 +163,8 @@ impl Queue {
                     checkpoint: optional_json(row, 5)?,
                     map: row.get(6)?,
                     is_child: row.get(7)?,
+                    fresh: row.get(8)?,
+                    reuse: None,
                 })
             })?
             .collect()

@@ -1,9 +1,12 @@
 //! Calls as the queue keeps them.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::reuse::{Key, Reusable};
 use crate::dispatch::Callee;
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
@@ -74,6 +77,8 @@ pub struct NewCall {
     pub args: Value,
     /// Outputs that exist may be replaced.
     pub overwrite: bool,
+    /// It runs, even if an earlier call was alike.
+    pub fresh: bool,
     /// Higher runs first within its function.
     pub priority: i32,
     /// The process that waits for it; none for a detached call.
@@ -113,6 +118,11 @@ pub struct CallRecord {
     pub started: Option<Timestamp>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+    /// Seconds that its ended attempts took together.
+    pub seconds: f64,
+    /// What they cost, where the machine has a price; in the currency of that price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
     /// Its attempts, oldest first.
     pub attempts: Vec<AttemptRecord>,
     /// How it ended.
@@ -136,6 +146,13 @@ pub struct AttemptRecord {
     pub failure: Option<Failure>,
 }
 
+impl AttemptRecord {
+    /// How long it took, once it has ended.
+    pub fn seconds(&self) -> Option<f64> {
+        Some(self.ended?.duration_since(self.started).as_secs_f64())
+    }
+}
+
 /// A call that waits for a worker, with what the worker needs to know.
 #[derive(Clone, Debug)]
 pub(super) struct Ready {
@@ -155,6 +172,10 @@ pub(super) struct Ready {
     pub map: Option<String>,
     /// Another call waits for it, and gave its claim back.
     pub is_child: bool,
+    /// An earlier outcome isn't good enough.
+    pub fresh: bool,
+    /// How to remember its outcome for calls that are alike.
+    pub reuse: Option<(Key, Arc<Reusable>)>,
 }
 
 /// A call whose cancellation was asked for and that has not ended.

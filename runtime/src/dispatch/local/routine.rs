@@ -72,6 +72,7 @@ impl Caller {
                 function: target.function.clone(),
                 args,
                 overwrite,
+                fresh: false,
                 priority: 0,
                 owner: None,
                 map: Some((map.to_owned(), index)),

@@ -1,5 +1,6 @@
 //! What fits on this machine and what happens after an attempt: pure decisions of the executor.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::record::CallState;
@@ -32,6 +33,30 @@ impl Capacity {
         }
     }
 
+    /// What a function asks for that this machine doesn't have.
+    pub fn shortfalls(&self, resources: &Resources, hardware: Hardware) -> Vec<Shortfall> {
+        let mut missing = Vec::new();
+        let has = self.millicpu as f64 / 1000.0;
+        if resources.cpu > has {
+            missing.push(Shortfall::Cpu { asked: resources.cpu, has });
+        }
+        if let Some(asked) = resources.memory_bytes.filter(|asked| *asked > self.memory) {
+            missing.push(Shortfall::Memory { asked, has: self.memory });
+        }
+        if !resources.gpu.is_empty() && hardware != Hardware::Off && self.gpus == 0 {
+            missing.push(Shortfall::Gpu);
+        }
+        missing
+    }
+
+    /// The largest of this claim's shares of what `machine` has, 0 to 1.
+    pub(super) fn largest_share_of(self, machine: Capacity) -> f64 {
+        let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+        share(self.millicpu, machine.millicpu)
+            .max(share(self.memory, machine.memory))
+            .max(share(self.gpus, machine.gpus))
+    }
+
     /// Takes `claim` away if it fits.
     pub fn take(&mut self, claim: Capacity) -> bool {
         let fits = claim.millicpu <= self.millicpu
@@ -50,6 +75,46 @@ impl Capacity {
         self.millicpu += claim.millicpu;
         self.memory += claim.memory;
         self.gpus += claim.gpus;
+    }
+}
+
+/// Something that a function asks for and gets less of: as much as there is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shortfall {
+    /// CPU cores.
+    Cpu {
+        /// Wanted.
+        asked: f64,
+        /// There.
+        has: f64,
+    },
+    /// Bytes of memory.
+    Memory {
+        /// Wanted.
+        asked: u64,
+        /// There.
+        has: u64,
+    },
+    /// A GPU, where there is none.
+    Gpu,
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| format!("{}MiB", bytes >> 20);
+        match *self {
+            Shortfall::Cpu { asked, has } => {
+                write!(f, "asks for {asked} cpus; this machine has {has}")
+            }
+            Shortfall::Memory { asked, has } if asked % (1 << 30) == 0 => {
+                let asked = asked >> 30;
+                write!(f, "asks for {asked}GiB of memory; this machine has {}", mib(has))
+            }
+            Shortfall::Memory { asked, has } => {
+                write!(f, "asks for {} of memory; this machine has {}", mib(asked), mib(has))
+            }
+            Shortfall::Gpu => f.write_str("asks for a GPU; this machine has none"),
+        }
     }
 }
 
@@ -191,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_result_that_came_before_the_cancellation_counts() {
-        let done = Outcome::Succeeded { result: Value::Null, artifacts: Vec::new() };
+        let done = Outcome::from_result(Ok((Value::Null, Vec::new())));
         let next = after_attempt(AttemptEnd::Outcome(done), &spec(0), 1, true, 0.0);
         assert!(matches!(next, Next::Finish(CallState::Succeeded, _)));
         let next = after_attempt(AttemptEnd::TimedOut, &spec(9), 1, true, 0.0);

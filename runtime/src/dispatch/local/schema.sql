@@ -22,8 +22,6 @@ CREATE TABLE calls (
   owner TEXT,
   map TEXT,
   map_index INTEGER,
-  -- The id of the call that made it.
-  parent TEXT,
   state TEXT NOT NULL,
   attempt INTEGER NOT NULL DEFAULT 0,
   not_before INTEGER NOT NULL DEFAULT 0,
@@ -35,8 +33,7 @@ CREATE TABLE calls (
   ended INTEGER
 );
 
-CREATE INDEX calls_queued ON calls (function, parent IS NULL, priority DESC, seq) WHERE state = 'queued';
-CREATE INDEX calls_children ON calls (parent) WHERE parent IS NOT NULL AND state IN ('queued', 'running');
+CREATE INDEX calls_queued ON calls (function, priority DESC, seq) WHERE state = 'queued';
 CREATE INDEX calls_open ON calls (state) WHERE state IN ('queued', 'running');
 CREATE INDEX calls_cancelling ON calls (seq) WHERE cancel_requested = 1 AND state IN ('queued', 'running');
 CREATE UNIQUE INDEX calls_map ON calls (map, map_index) WHERE map IS NOT NULL;

@@ -3,8 +3,13 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 use super::process_worker::Blueprint;
+use super::record::Ready;
+use super::reuse::Reusable;
 use super::schedule::Capacity;
 use crate::environment::volume_variable;
 use crate::failpoint::Failpoint;
@@ -12,6 +17,7 @@ use crate::ffmpeg::Tools;
 use crate::function::{Entry, FunctionSpec};
 use crate::home::Home;
 use crate::secret::SecretStore;
+use crate::storage::Files;
 use crate::wire::VERSION;
 use crate::worker::frame::Serve;
 
@@ -44,6 +50,8 @@ pub struct Setup {
     pub worker: PathBuf,
     /// What there is to claim.
     pub capacity: Capacity,
+    /// What the whole machine costs an hour, in any currency.
+    pub price_per_hour: Option<f64>,
     /// Where a test wants this process to die.
     pub failpoint: Failpoint,
 }
@@ -89,6 +97,32 @@ impl Setup {
             secrets: values,
             serve,
         })
+    }
+
+    /// What is needed to find out whether an earlier call of `function` was like this one.
+    pub(super) fn reusable(
+        &self,
+        environment: &str,
+        function: &Arc<FunctionSpec>,
+        call: &Ready,
+    ) -> io::Result<Reusable> {
+        let volumes = existing_volumes(&self.home.environment(environment).volumes())?;
+        let cache = self.home.cache();
+        std::fs::create_dir_all(&cache)?;
+        Ok(Reusable {
+            spec: Arc::clone(function),
+            args: call.args.clone(),
+            files: Files::without_worker(volumes, &self.home.call(&call.id.0), call.overwrite),
+            home: self.home.clone(),
+            index: cache.join("content.db"),
+            cancel: CancellationToken::new(),
+        })
+    }
+
+    /// What a second of `claim` costs: its largest share of the machine's price, so that calls
+    /// that fill the machine cost as much as the machine.
+    pub(super) fn price_per_second(&self, claim: Capacity) -> Option<f64> {
+        Some(self.price_per_hour? / 3600.0 * claim.largest_share_of(self.capacity))
     }
 
     fn program(&self, function: &FunctionSpec, source: Option<&Path>) -> PathBuf {

@@ -35,6 +35,8 @@ pub(super) enum Line {
     WatchMap { map: String },
     /// Tell me of all calls of this environment.
     WatchEnvironment { environment: String },
+    /// Something was deployed or removed.
+    Deployed,
     /// The queue has changed.
     Wake,
 }
@@ -99,6 +101,14 @@ impl Drop for Server {
     }
 }
 
+/// Tells whoever runs the queue of `home` that something was deployed or removed.
+pub(super) async fn tell_deployed(home: &Home) {
+    if let Ok(mut connection) = Connection::look_on(&path(home)).await {
+        // One that is ending needn't know.
+        let _ = connection.say(&Line::Deployed).await;
+    }
+}
+
 async fn attend(stream: UnixStream, signals: mpsc::UnboundedSender<Signal>) {
     let (reader, writer) = stream.into_split();
     let (events, outgoing) = mpsc::unbounded_channel();
@@ -114,6 +124,10 @@ async fn attend(stream: UnixStream, signals: mpsc::UnboundedSender<Signal>) {
             Ok(Line::Wake) => {
                 // Sent only while the executor still takes signals.
                 let _ = signals.send(Signal::Wake);
+                continue;
+            }
+            Ok(Line::Deployed) => {
+                let _ = signals.send(Signal::Deployed);
                 continue;
             }
             Ok(Line::WatchCall { call }) => Interest::Call(call),

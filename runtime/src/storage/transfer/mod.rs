@@ -6,6 +6,7 @@
 
 mod blocks;
 mod check;
+mod content;
 mod copy;
 mod hash;
 mod index;
@@ -23,6 +24,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::content::content_hash;
 pub use self::stream::{get_stream, put_stream};
 
 use self::hash::Hasher;

@@ -74,6 +74,7 @@ impl Executor {
             id: call.id.clone(),
             map: call.map.clone(),
             callee: Arc::clone(&callee),
+            reuse: call.reuse,
             cancelled: false,
             stored: None,
             claim: Claim::Held,
@@ -191,10 +192,9 @@ impl Executor {
     pub(super) fn rest(&mut self, key: WorkerKey, function: i64) {
         let Some(queue) = self.functions.get_mut(&function) else { return };
         queue.idle.push(key);
-        let window = queue.spec.scaling.scaledown_window_seconds;
-        let window = Duration::try_from_secs_f64(window).unwrap_or_default();
+        let until = self.idle_until(function);
         if let Some(worker) = self.workers.get_mut(&key) {
-            worker.idle_until = Some(Instant::now() + window);
+            worker.idle_until = until;
         }
     }
 
@@ -203,6 +203,7 @@ impl Executor {
         if let Some(function) = self.functions.get_mut(&worker.function) {
             function.idle.retain(|idle| *idle != key);
         }
+        self.hold_again(worker.function);
         self.writer.post(move |queue| queue.remove_worker(worker.process));
     }
 

@@ -7,28 +7,32 @@ use crate::clock;
 use crate::dispatch::local::queue::{Queue, QueueError};
 use crate::dispatch::local::record::{CallState, Cancelling};
 use crate::dispatch::local::recover;
+use crate::dispatch::local::reuse::{Key, Mark, Reusable};
 use crate::dispatch::local::schedule::{AttemptEnd, Next, after_attempt};
 use crate::dispatch::local::writer::Writer;
 use crate::dispatch::{CallEvent, What};
 use crate::wire::{CallId, Outcome};
 
 impl Executor {
-    pub(super) fn ended(&mut self, function: i64, running: Running, end: AttemptEnd) {
+    pub(super) fn ended(&mut self, function: i64, mut running: Running, end: AttemptEnd) {
         let Some(queue) = self.functions.get_mut(&function) else { return };
         if running.claim == Claim::Held {
             queue.running -= 1;
             self.free.give(queue.claim);
         }
         let spec = Arc::clone(&queue.spec);
+        let price = self.setup.price_per_second(queue.claim);
         let Running { seq, attempt, cancelled, .. } = running;
         let parent = (!running.children.is_empty()).then(|| running.id.clone());
+        let reuse = running.reuse.take();
         let (writer, signals) = (self.writer.clone(), self.signals.clone());
         let next = after_attempt(end, &spec, attempt, cancelled, rand::random());
         self.setup.failpoint.hit("outcome");
         self.in_flight += 1;
         tokio::spawn(async move {
             let look = parent.is_some() || matches!(next, Next::Retry(..));
-            let recorded = record(&writer, seq, attempt, parent, next).await;
+            let along = Along { parent, price, memory: memory(&next, reuse).await };
+            let recorded = record(&writer, seq, attempt, next, along).await;
             if look {
                 // Before the end is told, so that no executor goes with that and leaves children.
                 let _ = signals.send(Signal::Wake);
@@ -52,12 +56,16 @@ impl Executor {
         }
         for function in self.functions.values_mut() {
             function.ready.retain(|ready| ready.seq != call.seq);
+            if let Some(check) = function.checking.remove(&call.seq) {
+                check.cancel();
+            }
         }
         self.in_flight += 1;
         let (writer, signals) = (self.writer.clone(), self.signals.clone());
         tokio::spawn(async move {
             let next = Next::Finish(CallState::Cancelled, Outcome::Cancelled);
-            let recorded = record(&writer, call.seq, call.attempts, None, next).await;
+            let along = Along::default();
+            let recorded = record(&writer, call.seq, call.attempts, next, along).await;
             let Cancelling { id, map, callee, .. } = call;
             let event = |what| CallEvent { call: id, map, callee: Arc::new(callee), what };
             let _ =
@@ -83,22 +91,53 @@ fn recorded_signal(recorded: Result<(CallEvent, bool), QueueError>) -> Signal {
     }
 }
 
-/// Records what follows an attempt, and that what it called as a `parent` is to be cancelled; the
-/// flag tells whether this was the attempt that counts.
-async fn record(
+/// What a success is remembered by, where its function is cached and its inputs are still the same.
+async fn memory(next: &Next, reuse: Option<(Key, Arc<Reusable>)>) -> Option<(Key, Vec<Mark>)> {
+    let (Next::Finish(CallState::Succeeded, outcome), Some((key, reusable))) = (next, reuse) else {
+        return None;
+    };
+    let outcome = outcome.clone();
+    tokio::task::spawn_blocking(move || {
+        let marks = reusable.marks(&key, &outcome)?;
+        Some((key, marks))
+    })
+    .await
+    .ok()?
+}
+
+/// What is recorded along with the end of a call.
+#[derive(Default)]
+pub(super) struct Along {
+    /// The call itself, if it made calls: those are to be cancelled.
+    parent: Option<CallId>,
+    /// What a second of its work costs.
+    price: Option<f64>,
+    /// What it is remembered by.
+    memory: Option<(Key, Vec<Mark>)>,
+}
+
+/// Records what follows an attempt; the flag tells whether this was the attempt that counts.
+pub(super) async fn record(
     writer: &Writer,
     seq: i64,
     attempt: u32,
-    parent: Option<CallId>,
     next: Next,
+    along: Along,
 ) -> Result<(What, bool), QueueError> {
     let now = clock::now();
     let (what, written) = match next {
         Next::Finish(state, outcome) => {
             let what = What::Ended { outcome: outcome.clone() };
             let write = move |queue: &Queue| {
-                end_children(queue, parent.as_ref())?;
-                queue.finish(seq, attempt, state, &outcome, now)
+                end_children(queue, along.parent.as_ref())?;
+                let first = queue.finish(seq, attempt, state, &outcome, now)?;
+                if let Some(price) = along.price {
+                    queue.set_cost(seq, price)?;
+                }
+                if let (true, Some((key, files))) = (first, &along.memory) {
+                    queue.remember(key, seq, files)?;
+                }
+                Ok(first)
             };
             (what, writer.write(write).await)
         }
@@ -110,7 +149,7 @@ async fn record(
             };
             let due = now.saturating_add(delay).unwrap_or(now);
             let write = move |queue: &Queue| {
-                end_children(queue, parent.as_ref())?;
+                end_children(queue, along.parent.as_ref())?;
                 queue.retry(seq, attempt, &failure, due, now)
             };
             (what, writer.write(write).await)

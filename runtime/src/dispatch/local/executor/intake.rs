@@ -73,19 +73,19 @@ impl Executor {
     /// Gets more calls of a function when few are left in memory.
     pub(super) fn fetch(&mut self, id: i64) {
         let wanted = match *self.mode.borrow() {
-            Mode::Run | Mode::UntilIdle => true,
+            Mode::Run | Mode::Serve | Mode::UntilIdle => true,
             Mode::Drain => self.has_parents(),
             Mode::Release => false,
         };
         let Some(function) = self.functions.get_mut(&id) else { return };
         // Calls that others wait for go before those in memory.
-        let enough = function.ready.len() > WINDOW / 2
-            && (function.child_waits() || !function.children_wait);
+        let enough =
+            function.in_hand() > WINDOW / 2 && (function.child_waits() || !function.children_wait);
         if !wanted || function.fetching || !function.more || enough {
             return;
         }
         function.fetching = true;
-        let limit = WINDOW + function.ready.len();
+        let limit = WINDOW + function.in_hand();
         let (writer, signals) = (self.writer.clone(), self.signals.clone());
         tokio::spawn(async move {
             let now = clock::now();
@@ -104,6 +104,7 @@ impl Executor {
         function.more = again || calls.len() >= WINDOW;
         let mut held = std::mem::take(&mut function.started_since);
         held.extend(function.ready.iter().map(|call| call.seq));
+        held.extend(function.checking.keys());
         held.extend(self.workers.values().filter_map(|w| w.current.as_ref().map(|c| c.seq)));
         let new: Vec<_> = calls.into_iter().filter(|call| !held.contains(&call.seq)).collect();
         let callee = Arc::clone(&function.callee);
@@ -116,9 +117,12 @@ impl Executor {
                 what: What::Queued,
             })
             .collect();
-        function.ready.extend(new);
-        function.ready.make_contiguous().sort_by_key(|call| !call.is_child);
         function.children_wait = false;
+        if function.spec.cache {
+            self.check(id, new);
+        } else {
+            function.line_up(new);
+        }
         if self.has_lookers_on() {
             queued.into_iter().for_each(|event| self.publish(event));
         }

@@ -5,19 +5,23 @@
 mod assign;
 mod children;
 mod ends;
+mod hold;
 mod intake;
+mod reuse;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::process_worker::{News, Request};
 use super::queue::QueueError;
 use super::record::{Cancelling, KnownFunction, Ready};
 use super::recover;
+use super::reuse::{Key, Reusable};
 use super::schedule::Capacity;
 use super::setup::Setup;
 use super::writer::Writer;
@@ -25,12 +29,15 @@ use crate::dispatch::{CallEvent, Callee, Told, What};
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
 use crate::wire::CallId;
+use reuse::Checked;
 
 /// How long an executor goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Until its command is done.
     Run,
+    /// Until it is told to end, with as many workers ready as functions ask for.
+    Serve,
     /// Claims nothing more and ends when nothing runs.
     Drain,
     /// Gives running calls back to the queue and ends at once.
@@ -52,6 +59,12 @@ pub(super) enum Signal {
     Looked(Vec<KnownFunction>, Vec<Cancelling>, Option<jiff::Timestamp>),
     /// Calls of a function.
     Fetched(i64, Vec<Ready>),
+    /// What became of a call that was looked up among earlier ones.
+    Checked(i64, i64, Box<Checked>),
+    /// Something was deployed or removed.
+    Deployed,
+    /// Functions that want workers held ready.
+    Held(Vec<KnownFunction>),
     /// News of a worker.
     News(WorkerKey, News),
     /// An end was recorded; the flag tells whether it was the first.
@@ -104,6 +117,7 @@ pub(super) struct Executor {
     writer: Writer,
     signals: mpsc::UnboundedSender<Signal>,
     mode: watch::Receiver<Mode>,
+    running: watch::Sender<usize>,
     functions: BTreeMap<i64, FunctionQueue>,
     turns: VecDeque<i64>,
     /// Workers whose calls gave their claim back and want it again, first come, first served.
@@ -112,6 +126,10 @@ pub(super) struct Executor {
     next_worker: WorkerKey,
     free: Capacity,
     due: Option<Instant>,
+    /// When workers that ended while they were held are replaced.
+    hold_due: Option<Instant>,
+    /// Bounds how many calls are looked up among earlier ones at a time.
+    turns_to_check: Arc<Semaphore>,
     watchers: Vec<Subscription>,
     /// Looks at the queue and records of ends that are on their way.
     in_flight: usize,
@@ -126,12 +144,16 @@ struct FunctionQueue {
     version: u64,
     claim: Capacity,
     ready: VecDeque<Ready>,
+    /// Calls that are being looked up among earlier ones.
+    checking: HashMap<i64, CancellationToken>,
     running: u32,
+    /// Workers that are kept although nothing waits.
+    hold: u32,
     idle: Vec<WorkerKey>,
     fetching: bool,
     fetch_again: bool,
-    /// Rows of calls that were started since the fetch that is on its way began; it may still
-    /// have seen them waiting.
+    /// Rows of calls that were started, or ended with an earlier outcome, since the fetch that is
+    /// on its way began; it may still have seen them waiting.
     started_since: HashSet<i64>,
     /// The queue may hold more than is in memory.
     more: bool,
@@ -155,6 +177,7 @@ struct Running {
     id: CallId,
     map: Option<String>,
     callee: Arc<Callee>,
+    reuse: Option<(Key, Arc<Reusable>)>,
     cancelled: bool,
     stored: Option<Instant>,
     claim: Claim,
@@ -188,13 +211,16 @@ impl Executor {
         writer: Writer,
         signals: mpsc::UnboundedSender<Signal>,
         mode: watch::Receiver<Mode>,
+        running: watch::Sender<usize>,
     ) -> Self {
         let free = setup.capacity;
+        let checks = usize::try_from(free.millicpu / 1000).unwrap_or(1).max(1);
         Executor {
             setup,
             writer,
             signals,
             mode,
+            running,
             functions: BTreeMap::new(),
             turns: VecDeque::new(),
             resuming: VecDeque::new(),
@@ -202,6 +228,8 @@ impl Executor {
             next_worker: 0,
             free,
             due: None,
+            hold_due: None,
+            turns_to_check: Arc::new(Semaphore::new(checks)),
             watchers: Vec::new(),
             in_flight: 0,
             looking: false,
@@ -216,6 +244,7 @@ impl Executor {
     ) -> Result<(), QueueError> {
         recover::from_dead_executor(&self.writer).await?;
         self.look();
+        self.look_at_catalog();
         while !self.is_done() {
             let timer = self.next_timer();
             tokio::select! {
@@ -235,6 +264,7 @@ impl Executor {
                 }
             }
             self.schedule();
+            self.count_running();
         }
         self.dismiss_workers().await
     }
@@ -243,7 +273,7 @@ impl Executor {
         let busy = self.in_flight > 0 || self.workers.values().any(|w| w.current.is_some());
         let waiting = self.functions.values().any(|f| !f.ready.is_empty() || f.more || f.fetching);
         match *self.mode.borrow() {
-            Mode::Run => false,
+            Mode::Run | Mode::Serve => false,
             Mode::Drain | Mode::Release => !busy,
             Mode::UntilIdle => {
                 !busy && !waiting && self.workers.is_empty() && self.due.is_none() && !self.looking
@@ -262,6 +292,9 @@ impl Executor {
             Signal::Departed => self.cancel_abandoned(),
             Signal::Looked(functions, cancelling, due) => self.looked(functions, cancelling, due),
             Signal::Fetched(function, calls) => self.fetched(function, calls),
+            Signal::Checked(function, seq, checked) => self.checked(function, seq, *checked),
+            Signal::Deployed => self.look_at_catalog(),
+            Signal::Held(functions) => self.held(functions),
             Signal::News(worker, news) => self.news(worker, news),
             Signal::Recorded(event, first) => {
                 self.in_flight -= 1;
@@ -300,8 +333,14 @@ impl Executor {
         });
     }
 
+    fn count_running(&self) {
+        let running = self.workers.values().filter(|worker| worker.current.is_some()).count();
+        self.running.send_if_modified(|count| std::mem::replace(count, running) != running);
+    }
+
     fn next_timer(&self) -> Option<Instant> {
-        self.workers.values().filter_map(|worker| worker.idle_until).chain(self.due).min()
+        let idle = self.workers.values().filter_map(|worker| worker.idle_until);
+        idle.chain(self.due).chain(self.hold_due).min()
     }
 
     fn on_timer(&mut self) {
@@ -309,6 +348,10 @@ impl Executor {
         if self.due.is_some_and(|due| due <= now) {
             self.due = None;
             self.look();
+        }
+        if self.hold_due.is_some_and(|due| due <= now) {
+            self.hold_due = None;
+            self.hold();
         }
         let expired: Vec<_> = self
             .workers
@@ -335,6 +378,17 @@ impl FunctionQueue {
         self.ready.front().is_some_and(|call| call.is_child)
     }
 
+    /// Puts calls in line for a worker, those that other calls wait for before the others.
+    fn line_up(&mut self, calls: impl IntoIterator<Item = Ready>) {
+        self.ready.extend(calls);
+        self.ready.make_contiguous().sort_by_key(|call| !call.is_child);
+    }
+
+    /// Calls that are in memory and don't run.
+    fn in_hand(&self) -> usize {
+        self.ready.len() + self.checking.len()
+    }
+
     fn new(known: KnownFunction, machine: &Capacity) -> Self {
         FunctionQueue {
             claim: machine.clamp(&known.spec.resources, known.spec.hardware),
@@ -346,7 +400,9 @@ impl FunctionQueue {
             spec: Arc::new(known.spec),
             version: known.version,
             ready: VecDeque::new(),
+            checking: HashMap::new(),
             running: 0,
+            hold: 0,
             idle: Vec::new(),
             fetching: false,
             fetch_again: false,
