@@ -178,6 +178,14 @@ impl From<ClientError> for CliError {
 
 impl From<DispatchError> for CliError {
     fn from(error: DispatchError) -> Self {
-        CliError::chain(&error)
+        let edge = CliError::chain(&error);
+        match error {
+            DispatchError::Queue(error) if error.is_full() => {
+                edge.hint("nothing that was accepted is lost; make room and run it again").hint(
+                    "see how full the disks are: `df -h`; forget old calls: `vdeploy calls prune`",
+                )
+            }
+            _ => edge,
+        }
     }
 }

@@ -112,10 +112,13 @@ async fn follow(
                 Some(Ok(MapEvent::Call(index, event))) => view.call(index, &event),
                 Some(Ok(MapEvent::Item(item))) => {
                     view.ended(&item);
+                    if stopping && item.outcome == Outcome::Cancelled {
+                        continue;
+                    }
                     if !args.for_each {
                         print(&item, settings)?;
                     }
-                    if matches!(item.outcome, Outcome::Failed { .. }) {
+                    if !matches!(item.outcome, Outcome::Succeeded { .. }) {
                         failed += 1;
                         if !args.keep_going && !stopping {
                             stopping = true;
@@ -149,7 +152,8 @@ fn print(item: &MapItem, settings: &Settings) -> Result<()> {
             "index": item.index, "call": item.call, "status": "succeeded", "result": result }),
         Outcome::Failed { failure } => json!({
             "index": item.index, "call": item.call, "status": "failed", "error": failure }),
-        Outcome::Cancelled => return Ok(()),
+        Outcome::Cancelled => json!({
+            "index": item.index, "call": item.call, "status": "cancelled" }),
     };
     if let Outcome::Succeeded { cached_from: Some(call), .. } = &item.outcome {
         line["cached_from"] = json!(call);

@@ -19,8 +19,9 @@ pub struct MapView {
     bars: Option<(MultiProgress, ProgressBar)>,
     lines: BTreeMap<CallId, ProgressBar>,
     total: u64,
-    done: u64,
+    ended: u64,
     failed: u64,
+    cancelled: u64,
     earlier: u64,
     tenths: u64,
 }
@@ -44,8 +45,9 @@ impl MapView {
             bars,
             lines: BTreeMap::new(),
             total,
-            done: 0,
+            ended: 0,
             failed: 0,
+            cancelled: 0,
             earlier: 0,
             tenths: 0,
         }
@@ -72,12 +74,16 @@ impl MapView {
         if let (Some(line), Some((bars, _))) = (self.lines.remove(&item.call), &self.bars) {
             bars.remove(&line);
         }
-        self.done += 1;
-        self.earlier += u64::from(item.earlier);
-        if let Outcome::Failed { failure } = &item.outcome {
-            self.failed += 1;
-            self.note(&format!("input {} failed: {failure}", item.index));
+        match &item.outcome {
+            Outcome::Succeeded { .. } => {}
+            Outcome::Failed { failure } => {
+                self.failed += 1;
+                self.note(&format!("input {} failed: {failure}", item.index));
+            }
+            Outcome::Cancelled => self.cancelled += 1,
         }
+        self.ended += 1;
+        self.earlier += u64::from(item.earlier);
         self.count();
     }
 
@@ -96,12 +102,16 @@ impl MapView {
             // A terminal that can't be cleared keeps the last line.
             let _ = bars.clear();
         }
-        let mut parts = vec![format!("{} of {} done", self.done - self.failed, self.total)];
+        let done = self.ended - self.failed - self.cancelled;
+        let mut parts = vec![format!("{} of {} done", done, self.total)];
         if self.earlier > 0 {
             parts.push(format!("{} of them earlier", self.earlier));
         }
         if self.failed > 0 {
             parts.push(self.printer.paint_err(&format!("{} failed", self.failed), Style::Red));
+        }
+        if self.cancelled > 0 {
+            parts.push(format!("{} cancelled", self.cancelled));
         }
         self.printer.note(parts.join(", "));
     }
@@ -121,13 +131,13 @@ impl MapView {
             if self.failed > 0 { format!("{} failed,", self.failed) } else { String::new() };
         if let Some((_, bar)) = &self.bars {
             bar.set_message(failed);
-            bar.set_position(self.done);
+            bar.set_position(self.ended);
             return;
         }
-        let tenths = (self.done * 10).checked_div(self.total).unwrap_or(10);
+        let tenths = (self.ended * 10).checked_div(self.total).unwrap_or(10);
         if tenths > self.tenths {
             self.tenths = tenths;
-            self.printer.note(format!("{}/{} {failed}", self.done, self.total).trim_end());
+            self.printer.note(format!("{}/{} {failed}", self.ended, self.total).trim_end());
         }
     }
 }

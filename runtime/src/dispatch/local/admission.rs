@@ -152,3 +152,42 @@ impl Queue {
         Ok(self.db.last_insert_rowid())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn call(owner: u32) -> NewCall {
+        let function = json!({
+            "app": "a", "name": "f", "entry": { "kind": "builtin", "handler": "echo" },
+        });
+        NewCall {
+            environment: "main".into(),
+            version: 1,
+            function: serde_json::from_value(function).unwrap(),
+            args: json!({}),
+            overwrite: false,
+            priority: 0,
+            owner: Some(crate::process::ProcessId { pid: owner, started: 1 }),
+            map: Some(("m".into(), 0)),
+            parent: None,
+        }
+    }
+
+    #[test]
+    fn a_map_that_is_run_again_takes_open_calls_over_but_none_that_is_being_cancelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Queue::open(&folder.path().join("queue.db")).unwrap();
+        let place = |id: &str, owner| {
+            queue.place(&CallId(id.into()), &call(owner), Timestamp::UNIX_EPOCH).unwrap()
+        };
+        let id = |id: &str| CallId(id.into());
+        assert_eq!(place("c-1", 1), Placement::New(id("c-1")));
+        assert_eq!(place("c-2", 2), Placement::Open(id("c-1")));
+        assert!(queue.request_cancel(&id("c-1")).unwrap());
+        assert_eq!(place("c-3", 3), Placement::New(id("c-3")));
+        assert_eq!(place("c-4", 4), Placement::Open(id("c-3")));
+    }
+}

@@ -9,21 +9,25 @@ use super::record::CallState;
 use crate::wire::{Failure, Outcome, Progress};
 
 impl Queue {
-    /// A worker has it.
+    /// A worker has it, unless it has ended.
     pub(super) fn start(
         &self,
         seq: i64,
         attempt: u32,
-        worker: u32,
+        worker: Option<u32>,
         now: Timestamp,
     ) -> rusqlite::Result<()> {
         let now = now.as_millisecond();
-        self.db
+        let changed = self
+            .db
             .prepare_cached(
                 "UPDATE calls SET state = 'running', attempt = ?2, started = coalesce(started, ?3)
                  WHERE seq = ?1 AND state = 'queued'",
             )?
             .execute(params![seq, attempt, now])?;
+        if changed == 0 {
+            return Ok(());
+        }
         self.db
             .prepare_cached(
                 "INSERT OR REPLACE INTO attempts (call, attempt, worker, started)

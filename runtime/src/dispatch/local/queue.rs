@@ -4,6 +4,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,7 +28,10 @@ const LAYOUTS: [&str; 3] =
 pub enum QueueError {
     /// The database said no.
     #[error("the queue's database failed")]
-    Database(#[from] rusqlite::Error),
+    Database(#[from] Arc<rusqlite::Error>),
+    /// A write failed, and those that came after it were not tried.
+    #[error("the queue can't be written")]
+    Unwritable(#[source] Arc<rusqlite::Error>),
     /// The file could not be made or opened.
     #[error("can't open the queue `{path}`")]
     Open {
@@ -42,6 +46,22 @@ pub enum QueueError {
     /// The thread that writes is gone.
     #[error("the queue was closed")]
     Closed,
+}
+
+impl QueueError {
+    /// Whether the disk has no room left.
+    pub fn is_full(&self) -> bool {
+        let (QueueError::Database(error) | QueueError::Unwritable(error)) = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
+}
+
+impl From<rusqlite::Error> for QueueError {
+    fn from(error: rusqlite::Error) -> Self {
+        QueueError::Database(Arc::new(error))
+    }
 }
 
 /// An open queue.
@@ -109,6 +129,14 @@ impl Queue {
             let _ = self.db.execute_batch("ROLLBACK");
         }
         result
+    }
+
+    /// Whether `error` leaves a transaction that must not be committed: the disk failed or is full,
+    /// or the database gave the transaction up already.
+    pub(super) fn is_broken_by(&self, error: &rusqlite::Error) -> bool {
+        use rusqlite::ErrorCode::{DiskFull, SystemIoFailure};
+        matches!(error.sqlite_error_code(), Some(DiskFull | SystemIoFailure))
+            || self.db.is_autocommit()
     }
 
     /// Functions with calls that wait.

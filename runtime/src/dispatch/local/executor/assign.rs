@@ -64,7 +64,7 @@ impl Executor {
         let Some(call) = function.ready.pop_front() else { return };
         function.running += 1;
         if function.fetching {
-            function.started_since.insert(call.seq);
+            function.left_since.insert(call.seq);
         }
         let callee = Arc::clone(&function.callee);
         let attempt = call.attempts + 1;
@@ -87,11 +87,16 @@ impl Executor {
         };
         let key = match key {
             Ok(key) => key,
-            Err(why) => return self.ended(id, running, AttemptEnd::WorkerLost(why)),
+            Err(why) => {
+                // An attempt that isn't recorded has no end either.
+                let (seq, now) = (running.seq, clock::now());
+                self.writer.post(move |queue| queue.start(seq, attempt, None, now));
+                return self.ended(id, running, AttemptEnd::WorkerLost(why));
+            }
         };
         let Some(worker) = self.workers.get_mut(&key) else { return };
         let (seq, pid, now) = (running.seq, worker.process.pid, clock::now());
-        self.writer.post(move |queue| queue.start(seq, attempt, pid, now));
+        self.writer.post(move |queue| queue.start(seq, attempt, Some(pid), now));
         let invoke = Invoke {
             call: call.id.clone(),
             attempt,

@@ -56,6 +56,10 @@ impl Executor {
         }
         for function in self.functions.values_mut() {
             function.ready.retain(|ready| ready.seq != call.seq);
+            if function.fetching {
+                // The fetch may have seen it before anyone asked for its end.
+                function.left_since.insert(call.seq);
+            }
             if let Some(check) = function.checking.remove(&call.seq) {
                 check.cancel();
             }

@@ -102,7 +102,7 @@ impl Executor {
         function.fetching = false;
         let again = std::mem::take(&mut function.fetch_again);
         function.more = again || calls.len() >= WINDOW;
-        let mut held = std::mem::take(&mut function.started_since);
+        let mut held = std::mem::take(&mut function.left_since);
         held.extend(function.ready.iter().map(|call| call.seq));
         held.extend(function.checking.keys());
         held.extend(self.workers.values().filter_map(|w| w.current.as_ref().map(|c| c.seq)));

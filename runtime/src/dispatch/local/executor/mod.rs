@@ -152,9 +152,9 @@ struct FunctionQueue {
     idle: Vec<WorkerKey>,
     fetching: bool,
     fetch_again: bool,
-    /// Rows of calls that were started, or ended with an earlier outcome, since the fetch that is
-    /// on its way began; it may still have seen them waiting.
-    started_since: HashSet<i64>,
+    /// Rows of calls that were started, cancelled, or ended with an earlier outcome, since the
+    /// fetch that is on its way began; it may still have seen them waiting.
+    left_since: HashSet<i64>,
     /// The queue may hold more than is in memory.
     more: bool,
     /// Some of what it holds are calls that others wait for.
@@ -406,7 +406,7 @@ impl FunctionQueue {
             idle: Vec::new(),
             fetching: false,
             fetch_again: false,
-            started_since: HashSet::new(),
+            left_since: HashSet::new(),
             more: true,
             children_wait: false,
         }

@@ -60,7 +60,7 @@ impl Executor {
         let Some(function) = self.functions.get_mut(&id) else { return };
         let wanted = function.checking.remove(&seq).is_some();
         if function.fetching && matches!(checked, Checked::Ended(..)) {
-            function.started_since.insert(seq);
+            function.left_since.insert(seq);
         }
         match checked {
             Checked::Ended(event, true) => self.publish(event),
