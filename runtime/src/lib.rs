@@ -30,6 +30,7 @@ pub mod gpu;
 pub mod handler;
 pub mod handlers;
 pub mod home;
+pub mod oom;
 pub mod process;
 pub mod secret;
 pub mod storage;

@@ -1,7 +1,6 @@
 //! Processes by identity: a process id together with the time it started, since ids are reused.
 
 use std::fmt;
-use std::path::Path;
 
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process, waitpid,
@@ -31,7 +30,7 @@ impl ProcessId {
 
     /// The process that has id `pid` now.
     pub fn of(pid: u32) -> Self {
-        ProcessId { pid, started: start_time(pid).unwrap_or(0) }
+        ProcessId { pid, started: stat(pid).map_or(0, |stat| stat.started) }
     }
 
     /// Whether this very process still runs.
@@ -41,7 +40,9 @@ impl ProcessId {
             Ok(()) => true,
             Err(error) => error == rustix::io::Errno::PERM,
         };
-        exists && start_time(self.pid).unwrap_or(0) == self.started
+        // A zombie has ended; only its parent doesn't know yet.
+        let started = stat(self.pid).map_or(Some(0), |stat| (!stat.zombie).then_some(stat.started));
+        exists && started == Some(self.started)
     }
 
     /// Ends every process of the group it leads. The group outlives its leader, so this is for
@@ -67,10 +68,11 @@ impl ProcessId {
     }
 }
 
-/// Ends what is left of a process group whose leader is recorded but gone: members that started
-/// in it keep its id, and the kernel gives no id away that a group still uses.
+/// Ends what is left of a process group whose leader is recorded: members that started in it keep
+/// its id, and the kernel gives no id away that a group still uses. The leader itself may be gone,
+/// or a zombie that nobody has waited for.
 pub fn kill_leftovers(leader: ProcessId) {
-    if leader.is_alive() || !process_exists(leader.pid) {
+    if stat(leader.pid).is_none_or(|stat| stat.started == leader.started) {
         leader.kill_group();
     }
 }
@@ -118,20 +120,18 @@ fn parse_pid(text: &str) -> Option<Pid> {
     text.parse().ok().and_then(Pid::from_raw)
 }
 
-fn process_exists(pid: u32) -> bool {
-    Path::new("/proc").join(pid.to_string()).exists()
+struct Stat {
+    zombie: bool,
+    started: u64,
 }
 
-/// Field 22 of `/proc/PID/stat` (proc(5)); the second field may hold spaces and parentheses.
-fn start_time(pid: u32) -> Option<u64> {
+/// Fields 3 and 22 of `/proc/PID/stat` (proc(5)); the second field may hold spaces and parentheses.
+fn stat(pid: u32) -> Option<Stat> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let after_name = stat.get(stat.rfind(')')? + 1..)?;
     let mut fields = after_name.split_ascii_whitespace();
-    // A zombie has ended; only its parent doesn't know yet.
-    if matches!(fields.next()?, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    let zombie = matches!(fields.next()?, "Z" | "X");
+    Some(Stat { zombie, started: fields.nth(18)?.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -143,6 +143,30 @@ mod tests {
         let me = ProcessId::current();
         assert!(me.is_alive());
         assert!(!ProcessId { started: me.started + 1, ..me }.is_alive());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a process group to end")]
+    fn a_group_is_ended_whose_leader_is_a_zombie() {
+        use std::io::Read;
+        use std::os::unix::process::CommandExt;
+        let mut command = std::process::Command::new("sh");
+        let mut leader = command
+            // The reader sees the end of the pipe when the last of the group is gone.
+            .args(["-c", "sleep 1000 & echo started"])
+            .process_group(0)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let recorded = ProcessId::of(leader.id());
+        while recorded.is_alive() {
+            std::thread::yield_now();
+        }
+        kill_leftovers(recorded);
+        let mut said = String::new();
+        leader.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(said, "started\n");
+        leader.wait().unwrap();
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::children::Calls;
 use crate::ffmpeg::Tools;
 use crate::function::Entry;
 use crate::handler::{Context, Registry, Report};
+use crate::oom::OomWatch;
 use crate::storage::Files;
 use crate::wire::{Failure, FailureKind, Invocation, Outcome};
 
@@ -69,6 +70,8 @@ pub struct Worker {
     pub tools: Tools,
     /// The folder of the function's own code, if it has any.
     pub source: Option<PathBuf>,
+    /// Knows whether a program was killed for want of memory.
+    pub oom: Arc<OomWatch>,
 }
 
 /// Runs one attempt to its end. A handler that panics fails; nothing it left in its scratch folder
@@ -109,7 +112,9 @@ async fn run(worker: Worker, cx: Context) -> Result<serde_json::Value, Failure> 
         Entry::Builtin { handler } | Entry::Binary { handler, .. } => {
             worker.registry.run(&handler, cx, args).await
         }
-        Entry::Command { argv } => command::run(&argv, worker.source.as_deref(), cx, args).await,
+        Entry::Command { argv } => {
+            command::run(&argv, worker.source.as_deref(), &worker.oom, cx, args).await
+        }
     }
 }
 

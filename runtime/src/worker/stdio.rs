@@ -17,6 +17,7 @@ use super::frame::{self, FromWorker, Invoke, Serve, ToWorker};
 use super::{Worker, execute};
 use crate::children::Calls;
 use crate::handler::{Registry, Report};
+use crate::oom::OomWatch;
 use crate::wire::{Invocation, Outcome, VERSION};
 
 /// Serves calls until the executor hangs up.
@@ -28,6 +29,7 @@ pub(super) async fn serve(registry: Registry) -> io::Result<()> {
         registry: Arc::new(registry),
         tools: serve.tools.clone(),
         source: serve.source.clone(),
+        oom: Arc::new(OomWatch::start()),
     };
     // Without a limit, so that this side always reads: else both could wait for the other to.
     let (requests, mut next) = mpsc::unbounded_channel();

@@ -97,7 +97,9 @@ impl CallLog {
         }
         self.written += bytes.len();
         if let Err(error) = self.try_write(bytes).await {
-            tracing::warn!(%error, "a line of a call's log is lost");
+            tracing::warn!(%error, "a call's log is cut short");
+            self.folder = None;
+            self.file = None;
         }
         if self.written >= LIMIT {
             let note =

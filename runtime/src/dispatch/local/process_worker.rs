@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::log::{self, Log};
 use super::schedule::AttemptEnd;
 use crate::function::FunctionSpec;
+use crate::oom::OomWatch;
 use crate::process::ProcessId;
 use crate::wire::{CallId, Progress, VERSION};
 use crate::worker::frame::{self, Batch, FromWorker, Invoke, Serve, ToWorker};
@@ -119,7 +120,8 @@ pub(super) fn start(
     let (messages, said) = mpsc::channel(64);
     tokio::spawn(receive(reader, messages));
     let Blueprint { serve, secrets, .. } = blueprint;
-    let mut worker = Worker { child, process, said, writer, log, serve, secrets, next };
+    let oom = OomWatch::start();
+    let mut worker = Worker { child, process, said, writer, log, serve, secrets, next, oom };
     tokio::spawn(async move { worker.live(&*tell).await });
     Ok(Started { process, requests })
 }
@@ -143,6 +145,7 @@ struct Worker {
     serve: Serve,
     secrets: Vec<String>,
     next: mpsc::UnboundedReceiver<Request>,
+    oom: OomWatch,
 }
 
 impl Worker {
@@ -275,7 +278,7 @@ impl Worker {
     /// Says how the process died; it has hung up, so it is dead or about to be.
     async fn lost(&mut self) -> AttemptEnd {
         match timeout(GRACE, self.child.wait()).await {
-            Ok(Ok(status)) => AttemptEnd::WorkerLost(describe(status)),
+            Ok(Ok(status)) => AttemptEnd::WorkerLost(describe(status, self.oom.has_killed())),
             _ => AttemptEnd::WorkerLost("hung up".into()),
         }
     }
@@ -292,8 +295,9 @@ fn allowed(function: &FunctionSpec) -> Duration {
     Duration::try_from_secs_f64(function.timeout_seconds).unwrap_or(Duration::MAX / 4)
 }
 
-fn describe(status: ExitStatus) -> String {
+fn describe(status: ExitStatus, out_of_memory: bool) -> String {
     match (status.signal(), status.code()) {
+        (Some(9), _) if out_of_memory => "was killed because there was no memory left".into(),
         (Some(9), _) => "was killed (signal 9); did the machine run out of memory?".into(),
         (Some(signal), _) => format!("was killed by signal {signal}"),
         (_, Some(code)) => format!("exited with status {code} in the middle of the call"),

@@ -5,40 +5,40 @@
 //! program leaves in `$VDEPLOY_ARTIFACTS` becomes the call's artifacts. A program that fails may
 //! say why on stdout: `{"error": {"message": "…", "hint": "…", "retryable": false}}`.
 
-use std::collections::VecDeque;
+mod ending;
+mod events;
+
 use std::io::{self, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::pipe;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+
+use ending::{Ending, RESULT_LIMIT};
 
 use crate::args::{ArgsSchema, Direction};
 use crate::environment;
 use crate::handler::Context;
+use crate::oom::OomWatch;
 use crate::process;
 use crate::storage::{InputFile, OutputFile, StagedOutput};
-use crate::wire::{Artifact, Failure, FailureKind, Phase, Progress};
+use crate::wire::{Artifact, Failure, FailureKind};
 
-/// Bytes of JSON a program may print as its result.
-const RESULT_LIMIT: usize = 16 << 20;
 /// Lines of stderr quoted in an error.
 const QUOTED_LINES: usize = 5;
+/// Bytes of stderr in which those are looked for.
+const QUOTED_BYTES: usize = 8 << 10;
 /// How long a program that was asked to end is waited for.
 const GRACE: Duration = Duration::from_secs(5);
-/// The line after a program's last event; not JSON.
-const END_OF_EVENTS: &str = "<end>";
-
 /// Runs `argv` for one call. Relative paths in `argv` and the program's own imports are those of
 /// `source`, the deployed copy of its code; it runs in the call's scratch folder.
 pub(super) async fn run(
     argv: &[String],
     source: Option<&Path>,
+    oom: &OomWatch,
     cx: Context,
     mut args: Value,
 ) -> Result<Value, Failure> {
@@ -46,16 +46,16 @@ pub(super) async fn run(
     let folders =
         prepare(&cx, source).map_err(|error| machine("can't prepare the call", &error))?;
     let mut child = spawn(argv, &folders, &cx)?;
-    let events = follow_events(&folders.events, cx.clone());
-    let finished = tokio::select! {
-        finished = attend(&mut child, &args) => finished,
+    let events = events::follow(&folders.events, cx.clone());
+    let ended = tokio::select! {
+        ended = attend(&mut child, &args) => ended,
         () = cx.cancellation().cancelled() => {
             stop(&mut child).await;
             Err(Failure::new(FailureKind::Cancelled, "the call was cancelled"))
         }
     };
-    end_events(events, &folders.events).await;
-    let result = finished.and_then(|finished| finished.result(&argv[0]))?;
+    events::end(events, &folders.events).await;
+    let result = ended.and_then(|ending| ending.result(&argv[0], &folders.scratch, oom))?;
     for (name, output) in outputs {
         if output.path().exists() {
             cx.add_artifact(output.commit(&name)?);
@@ -158,13 +158,7 @@ fn program(name: &str, scratch: &Path) -> PathBuf {
     if name.contains('/') { scratch.join(name) } else { PathBuf::from(name) }
 }
 
-struct Finished {
-    status: ExitStatus,
-    stdout: Vec<u8>,
-    stderr_tail: Vec<String>,
-}
-
-async fn attend(child: &mut Child, args: &Value) -> Result<Finished, Failure> {
+async fn attend(child: &mut Child, args: &Value) -> Result<Ending, Failure> {
     let broken = |error: io::Error| machine("lost contact with the program", &error);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let input = args.to_string();
@@ -182,7 +176,7 @@ async fn attend(child: &mut Child, args: &Value) -> Result<Finished, Failure> {
     };
     let ((), stdout, stderr_tail, status) =
         tokio::join!(feed, read_result(stdout), copy_log(stderr), status);
-    Ok(Finished { status: status?, stdout: stdout.map_err(broken)?, stderr_tail })
+    Ok(Ending { status: status?, stdout: stdout.map_err(broken)?, stderr_tail })
 }
 
 /// Reads up to one byte over the limit, then drops the pipe: the program gets SIGPIPE.
@@ -196,104 +190,24 @@ async fn read_result(stdout: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u
 
 /// Copies the program's stderr to this process's and keeps the last lines.
 async fn copy_log(stderr: Option<impl AsyncRead + Unpin>) -> Vec<String> {
-    let mut tail = VecDeque::new();
-    let Some(stderr) = stderr else { return Vec::new() };
-    let mut reader = BufReader::new(stderr);
-    let mut line = Vec::new();
-    // Lines are cut so that a program that never ends one can't fill the memory.
-    while let Ok(1..) = (&mut reader).take(64 << 10).read_until(b'\n', &mut line).await {
-        let _ = io::stderr().write_all(&line);
-        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        if !text.is_empty() {
-            tail.push_back(text.chars().take(300).collect());
-        }
-        if tail.len() > QUOTED_LINES {
-            tail.pop_front();
-        }
-        line.clear();
+    let Some(mut stderr) = stderr else { return Vec::new() };
+    let mut chunk = vec![0; 64 << 10];
+    let mut tail = Vec::new();
+    while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
+        let _ = io::stderr().write_all(&chunk[..count]);
+        tail.extend_from_slice(&chunk[..count]);
+        tail.drain(..tail.len().saturating_sub(QUOTED_BYTES));
     }
-    tail.into()
+    last_lines(&tail)
 }
 
-impl Finished {
-    fn result(self, program: &str) -> Result<Value, Failure> {
-        if self.stdout.len() > RESULT_LIMIT {
-            return Err(self
-                .failure(format!(
-                    "`{program}` printed more than {} MiB as its result",
-                    RESULT_LIMIT >> 20
-                ))
-                .retryable(false)
-                .hint(
-                    "put large results in files below `$VDEPLOY_ARTIFACTS`, and logs on stderr",
-                ));
-        }
-        match self.status.code() {
-            Some(0) => self.parse(program),
-            Some(code) => Err(self.declared().unwrap_or_else(|| {
-                self.failure(format!("`{program}` exited with status {code}")).retryable(true)
-            })),
-            None => Err(self.killed(program)),
-        }
-    }
-
-    fn parse(&self, program: &str) -> Result<Value, Failure> {
-        if self.stdout.iter().all(u8::is_ascii_whitespace) {
-            return Err(self
-                .failure(format!("`{program}` exited with status 0 but printed no result"))
-                .retryable(false)
-                .hint("print one JSON value on stdout, for example `{}`"));
-        }
-        serde_json::from_slice(&self.stdout).map_err(|error| {
-            let start: String = String::from_utf8_lossy(&self.stdout).chars().take(120).collect();
-            let mut failure = Failure::new(
-                FailureKind::Handler,
-                format!("`{program}` printed something that isn't one JSON value"),
-            )
-            .cause(error)
-            .cause(format!("its output starts with {start:?}"))
-            .hint("print the result on stdout and everything else on stderr");
-            failure.retryable = false;
-            failure
-        })
-    }
-
-    fn killed(&self, program: &str) -> Failure {
-        let signal = self.status.signal().unwrap_or_default();
-        let failure = self.failure(format!("`{program}` was killed by signal {signal}"));
-        let failure = failure.retryable(true);
-        if signal == 9 {
-            failure
-                .hint("if the machine ran out of memory, raise `memory` or lower `max_containers`")
-        } else {
-            failure
-        }
-    }
-
-    fn failure(&self, message: String) -> Failure {
-        let mut failure = Failure::new(FailureKind::Handler, message);
-        failure.causes.clone_from(&self.stderr_tail);
-        failure
-    }
-
-    /// What the program itself says about its failure.
-    fn declared(&self) -> Option<Failure> {
-        #[derive(Deserialize)]
-        struct Declared {
-            error: Said,
-        }
-        #[derive(Deserialize)]
-        struct Said {
-            message: String,
-            hint: Option<String>,
-            #[serde(default)]
-            retryable: bool,
-        }
-        let Declared { error } = serde_json::from_slice(&self.stdout).ok()?;
-        let mut failure = self.failure(error.message).retryable(error.retryable);
-        failure.hint = error.hint;
-        Some(failure)
-    }
+fn last_lines(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    let mut last: Vec<String> =
+        lines.rev().take(QUOTED_LINES).map(|line| line.chars().take(300).collect()).collect();
+    last.reverse();
+    last
 }
 
 /// Asks the program to end, and ends it when it doesn't.
@@ -306,62 +220,6 @@ async fn stop(child: &mut Child) {
         let _ = child.kill().await;
     }
     process::end_children();
-}
-
-/// Reads events while the program runs. The pipe is opened for both ways, so that neither side
-/// ever waits for the other to open it.
-fn follow_events(path: &Path, cx: Context) -> tokio::task::JoinHandle<()> {
-    let opened = pipe::OpenOptions::new().read_write(true).open_receiver(path);
-    tokio::spawn(async move {
-        let Ok(receiver) = opened else { return };
-        let mut lines = BufReader::new(receiver).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            match line.trim() {
-                "" => {}
-                END_OF_EVENTS => return,
-                line => report_event(line, &cx),
-            }
-        }
-    })
-}
-
-/// Waits until what the program wrote last has been read: a pipe has no end while it is open for
-/// writing on this side, so it gets a line that no event can be.
-async fn end_events(mut events: tokio::task::JoinHandle<()>, path: &Path) {
-    let end = async {
-        let mut pipe = pipe::OpenOptions::new().open_sender(path)?;
-        pipe.write_all(format!("\n{END_OF_EVENTS}\n").as_bytes()).await
-    };
-    let ended = async { (end.await, (&mut events).await) };
-    if tokio::time::timeout(GRACE, ended).await.is_err() {
-        events.abort();
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Event {
-    Progress(Map<String, Value>),
-    Checkpoint(Value),
-}
-
-fn report_event(line: &str, cx: &Context) {
-    let reported = serde_json::from_str(line).and_then(|event| {
-        match event {
-            Event::Progress(progress) => cx.progress(progress_of(progress)?),
-            Event::Checkpoint(value) => cx.checkpoint(value),
-        }
-        Ok(())
-    });
-    if let Err(error) = reported {
-        tracing::warn!(%error, line, "not an event");
-    }
-}
-
-/// Progress as a program says it: one that names no phase is at work.
-fn progress_of(mut said: Map<String, Value>) -> serde_json::Result<Progress> {
-    said.entry("phase").or_insert_with(|| json!(Phase::Processing));
-    serde_json::from_value(Value::Object(said))
 }
 
 fn collect_artifacts(cx: &Context) -> io::Result<()> {
