@@ -3,7 +3,7 @@
 CARGO ?= cargo
 VIDEO ?=
 
-.PHONY: demo test bench lint doc tools
+.PHONY: demo test soak bench lint doc tools
 
 demo: tools
 	$(CARGO) build --release --workspace --bins
@@ -17,6 +17,11 @@ test: tools lint doc
 	  $(CARGO) test --workspace --lib --bins --tests; \
 	fi
 	$(CARGO) test --workspace --doc
+
+# SOAK_INPUTS, SOAK_KILLS and SOAK_SEED change how much is done, disturbed and repeated.
+soak:
+	$(CARGO) build --workspace --bins
+	$(CARGO) test -p vdeploy --test it -- --ignored --nocapture soak::
 
 lint:
 	$(CARGO) fmt --all --check

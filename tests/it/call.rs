@@ -1,13 +1,13 @@
 //! `vdeploy call`: results, arguments, failures, cancellation and what is left behind.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use serde_json::json;
 use vdeploy_runtime::function::Entry;
 
 use crate::env::{TestEnv, eventually, interrupt, sh};
+use crate::process::{self, running};
 
 fn echo_env() -> TestEnv {
     let env = TestEnv::new();
@@ -71,7 +71,7 @@ fn a_program_that_breaks_its_contract_is_told_what_it_did() {
         ("silent", "exit 0", "`sh` exited with status 0 but printed no result", "print one JSON"),
         ("garbage", "echo hello there", "isn't one JSON value", "hello there"),
         ("killed", "kill -9 $$", "`sh` was killed by signal 9", "ran out of memory"),
-        ("huge", "head -c 20000000 /dev/zero", "printed more than 16 MiB", "VDEPLOY_ARTIFACTS"),
+        ("huge", "head -c 100000000 /dev/zero", "printed more than 16 MiB", "VDEPLOY_ARTIFACTS"),
         (
             "declares",
             r#"echo '{"error": {"message": "the sky is dark", "hint": "wait"}}'; exit 1"#,
@@ -201,10 +201,8 @@ fn many_detached_calls_leave_one_executor_and_at_most_one_that_waits() {
         env.run(["calls", "get", id, "--wait"]).exits(0);
     }
     // Each has said what it had to say before its command ended, or is the one that waits.
-    let program = env!("CARGO_BIN_EXE_vdeploy");
-    let home = format!("VDEPLOY_HOME={}", env.vdeploy_home().display());
-    let line = format!("{program} executor --until-idle --quiet");
-    eventually(|| running_in(&line, &home) <= 2);
+    let line = format!("{} executor --until-idle --quiet", env!("CARGO_BIN_EXE_vdeploy"));
+    eventually(|| process::of(&env).iter().filter(|process| process.line == line).count() <= 2);
 }
 
 #[test]
@@ -260,30 +258,6 @@ fn start_and_wait_for_progress(env: &TestEnv, function: &str) -> (Child, impl Re
         assert!(stderr.read_line(&mut line).unwrap() > 0, "the call ended early");
     }
     (child, stderr)
-}
-
-/// How many processes have this command line, and this among their variables.
-fn running_in(line: &str, variable: &str) -> usize {
-    processes(line)
-        .filter(|process| {
-            let environ = std::fs::read(process.join("environ")).unwrap_or_default();
-            environ.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
-        })
-        .count()
-}
-
-/// How many processes have this command line.
-fn running(line: &str) -> usize {
-    processes(line).count()
-}
-
-fn processes(line: &str) -> impl Iterator<Item = PathBuf> {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    processes.map(|entry| entry.path()).filter(move |process| {
-        let bytes = std::fs::read(process.join("cmdline")).unwrap_or_default();
-        let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-        words.collect::<Vec<_>>().join(" ").trim_end() == line
-    })
 }
 
 #[test]

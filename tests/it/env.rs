@@ -38,6 +38,11 @@ impl TestEnv {
         self.root.path().join("project")
     }
 
+    /// `HOME`.
+    pub fn user_home(&self) -> PathBuf {
+        self.root.path().join("home")
+    }
+
     /// `VDEPLOY_HOME`.
     pub fn vdeploy_home(&self) -> PathBuf {
         self.root.path().join("vdeploy-home")
@@ -59,7 +64,7 @@ impl TestEnv {
             .current_dir(self.project())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.root.path().join("home"))
+            .env("HOME", self.user_home())
             .env("VDEPLOY_HOME", self.vdeploy_home())
             .env("LANG", "C.UTF-8")
             .stdin(Stdio::null());

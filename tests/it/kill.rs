@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use vdeploy_runtime::function::Entry;
 
 use crate::env::{TestEnv, sh};
+use crate::process;
 
 /// Every named place at which a command that calls a function may die.
 const FAILPOINTS: [&str; 6] =
@@ -22,6 +23,7 @@ fn calls(env: &TestEnv) -> Vec<Value> {
     env.vdeploy("calls ls -n 0 --json").exits(0).json().as_array().unwrap().clone()
 }
 
+/// Asserts that the database is whole and that exactly the calls that ended have an outcome.
 pub fn assert_whole(env: &TestEnv) {
     let db = rusqlite::Connection::open(env.vdeploy_home().join("queue.db")).unwrap();
     let check: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -105,7 +107,7 @@ fn calls_that_were_detached_survive_a_reboot() {
     let ids: Vec<String> = (0..50)
         .map(|_| env.vdeploy("call waits --detach").exits(0).stdout.trim().to_owned())
         .collect();
-    kill_everything(&env);
+    process::kill_all(&env);
     for call in calls(&env) {
         assert!(["queued", "running"].contains(&call["state"].as_str().unwrap()), "{call}");
     }
@@ -116,30 +118,4 @@ fn calls_that_were_detached_survive_a_reboot() {
     }
     assert_eq!(calls(&env).len(), ids.len());
     assert_whole(&env);
-}
-
-/// Kills every process whose environment names this world, as a power cut would.
-fn kill_everything(env: &TestEnv) {
-    let home = format!("VDEPLOY_HOME={}", env.vdeploy_home().display());
-    let folder = env.vdeploy_home().display().to_string();
-    loop {
-        let found: Vec<i32> = std::fs::read_dir("/proc")
-            .unwrap()
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter(|pid: &i32| {
-                let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-                let environ = String::from_utf8_lossy(&environ);
-                environ.contains(&home) || environ.contains(&folder)
-            })
-            .collect();
-        if found.is_empty() {
-            return;
-        }
-        for pid in found {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
-        }
-    }
 }

@@ -5,7 +5,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "tests start programs and fail loudly"
+    clippy::print_stderr,
+    reason = "tests start programs, fail loudly and say what they can't test here"
 )]
 
 mod cache;
@@ -22,9 +23,12 @@ mod logs;
 mod manifest;
 mod map;
 mod media;
+mod misbehave;
 mod plan;
+mod process;
 mod run;
 mod secret;
+mod soak;
 mod state;
 mod volume;
 mod watch;

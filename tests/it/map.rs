@@ -1,9 +1,12 @@
 //! `vdeploy map`: results, order, failures, resuming and wrong inputs.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 use vdeploy_runtime::function::Entry;
 
-use crate::env::{Ran, TestEnv, sh};
+use crate::env::{Ran, TestEnv, eventually, ran, sh};
 
 fn echo_env() -> TestEnv {
     let env = TestEnv::new();
@@ -186,4 +189,38 @@ fn a_long_map_that_is_stopped_ends() {
     assert!(ran.stderr.contains("to go on"), "{}", ran.stderr);
     let open = env.vdeploy("calls ls -n 0 --state queued --state running --json").exits(0).json();
     assert_eq!(open, json!([]));
+}
+
+#[test]
+fn a_call_that_someone_else_cancels_is_missing_from_the_map() {
+    let env = TestEnv::new();
+    let gate = env.project().join("gate");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &gate, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    // Opening the pipe for reading waits until the test opens it for writing, and that stays so.
+    let script = format!("read -r args < {}; echo '{{}}'", gate.display());
+    env.publish("waits", sh(&script), |function| function.scaling.max_containers = Some(1));
+    // More than the executor holds in memory while they wait.
+    numbers(&env, 100);
+    let map = env
+        .command(["map", "waits", "--inputs", "inputs.jsonl", "--map-id", "m-1", "-k"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually(|| calls_of(&env, "m-1").len() == 100);
+    let newest = calls_of(&env, "m-1")[0]["id"].as_str().unwrap().to_owned();
+    env.run(["calls", "cancel", &newest]).exits(0);
+    let go = std::fs::OpenOptions::new().read(true).write(true).open(&gate).unwrap();
+    (&go).write_all(&b"go\n".repeat(100)).unwrap();
+    let ran = ran(map.wait_with_output().unwrap()).exits(5);
+    assert!(ran.stderr.contains("99 of 100 done, 1 cancelled"), "{}", ran.stderr);
+    let cancelled = lines(&ran).into_iter().find(|line| line["status"] == "cancelled").unwrap();
+    assert_eq!(cancelled["call"], newest);
+}
+
+/// The map's calls that are recorded, newest first.
+fn calls_of(env: &TestEnv, map: &str) -> Vec<Value> {
+    let ran = env.run(["calls", "ls", "-n", "0", "--map", map, "--json"]).exits(0);
+    ran.json().as_array().unwrap().clone()
 }

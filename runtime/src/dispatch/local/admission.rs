@@ -169,6 +169,7 @@ mod tests {
             function: serde_json::from_value(function).unwrap(),
             args: json!({}),
             overwrite: false,
+            fresh: false,
             priority: 0,
             owner: Some(crate::process::ProcessId { pid: owner, started: 1 }),
             map: Some(("m".into(), 0)),
