@@ -35,6 +35,9 @@ fn a_log_is_followed_while_another_process_runs_the_call_up_to_its_end() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let again = env.run(["calls", "logs", id.trim(), "-f"]).exits(0);
     assert_eq!(again.stdout, "first\nlast\n");
+    let json = env.run(["calls", "logs", id.trim(), "--json"]).exits(0).stdout;
+    let line = |text: &str| format!("{{\"call\":\"{}\",\"line\":\"{text}\"}}\n", id.trim());
+    assert_eq!(json, line("first") + &line("last"));
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn print_all(calls: &[CallRecord], client: &Client, printer: Printer) -> Result<
 }
 
 /// Prints new lines of a call's log; `false` when nobody reads them any more.
-fn print(
+pub(super) fn print(
     call: &CallId,
     tail: &mut LogTail,
     ended: bool,

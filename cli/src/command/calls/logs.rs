@@ -7,8 +7,8 @@ use vdeploy_runtime::dispatch::local::{CallRecord, Interest};
 use vdeploy_runtime::dispatch::{Told, What};
 use vdeploy_runtime::wire::CallId;
 
-use crate::command::executor;
 use crate::command::log_tail::LogTail;
+use crate::command::{executor, logs};
 use crate::error::{CliError, Exit, Result};
 use crate::settings::Settings;
 
@@ -32,7 +32,7 @@ pub(super) async fn run(args: Args, client: &Client, settings: &Settings) -> Res
             interrupt = tokio::signal::ctrl_c() => Ok(interrupt.map(|()| Exit::Interrupted)?),
         };
     }
-    print(&mut tail)?;
+    print(&record, &mut tail, true, settings)?;
     Ok(Exit::Ok)
 }
 
@@ -59,14 +59,17 @@ async fn follow(
                 ended
             }
         };
-        if !print(tail)? || ended {
+        if !print(call, tail, ended, settings)? || ended {
             return Ok(());
         }
     }
 }
 
 /// Prints what is new; `false` when nobody reads it any more.
-fn print(tail: &mut LogTail) -> Result<bool> {
+fn print(call: &CallRecord, tail: &mut LogTail, ended: bool, settings: &Settings) -> Result<bool> {
+    if settings.printer.json {
+        return logs::print(&call.id, tail, ended, false, settings.printer);
+    }
     match tail.copy(&mut io::stdout().lock()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(CliError::failed("can't read the call's log").cause(error)),
