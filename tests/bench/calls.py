@@ -12,6 +12,8 @@ from world import WORKERS, World, median, program, seconds, world
 
 RUNS = 20
 MAPPED = 5000
+PROGRAMS = 1000
+FEW, MANY = 1000, 100_000
 
 MANIFEST = f"""
 [app]
@@ -21,6 +23,7 @@ handler = "echo"
 max_containers = {WORKERS}
 [function.cat]
 command = ["cat"]
+max_containers = {WORKERS}
 """
 
 
@@ -36,11 +39,49 @@ def rows(vdeploy: Path) -> Iterator[Row]:
             took = median(lambda: place.run(*call), RUNS) * 1000
             yield Row.alone(f"call of a no-op, cold ({what})", took, 40, "ms")
         yield mapped(place)
+        yield programs(place)
+        yield memory(place)
+
+
+def inputs(place: World, count: int) -> None:
+    place.write("inputs.jsonl", "".join(f'{{"n": {n}}}\n' for n in range(count)))
+
+
+def programs(place: World) -> Row:
+    """The whole map of a program, beside shell loops that start it as often, as many at a time."""
+    inputs(place, PROGRAMS)
+    each = PROGRAMS // WORKERS
+    loop = f"n=0; while [ $n -lt {each} ]; do echo $n | cat; n=$((n + 1)); done"
+    shell = ["sh", "-c", f"({loop}) & " * WORKERS + "wait"]
+    ours = seconds(lambda: place.run("map", "cat", "--inputs", "inputs.jsonl"))
+    peer = seconds(lambda: subprocess.run(shell, stdout=subprocess.DEVNULL, check=True))
+    return Row(f"map of {PROGRAMS:,} programs, `cat` (peer: {WORKERS} shell loops)", f"{ours:.2f} s",
+               f"{peer:.2f} s", f"{ours / peer:.2f} x", "<= 1.3 x", ours <= 1.3 * peer)
+
+
+def memory(place: World) -> Row:
+    """The largest resident size of a map's command, which runs the queue too."""
+    few, many = peak(place, FEW), peak(place, MANY)
+    return Row(f"memory of a map of {MANY:,} no-ops (peer: of {FEW:,})", f"{many:.1f} MiB",
+               f"{few:.1f} MiB", f"{many / few:.2f} x", "<= 1.5 x", many <= 1.5 * few)
+
+
+def peak(place: World, count: int) -> float:
+    inputs(place, count)
+    command = [place.vdeploy, "map", "echo", "--inputs", "inputs.jsonl", "--quiet"]
+    child = subprocess.Popen(command, env=place.env, cwd=place.root, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL)
+    # Of this very process: a figure for all children would be the largest of any before it.
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        sys.exit(f"a map of {count} ended with {child.returncode}")
+    return used.ru_maxrss / 1024
 
 
 def mapped(place: World) -> Row:
     """The whole command, its start included; every call is durable."""
-    place.write("inputs.jsonl", "".join(f'{{"n": {n}}}\n' for n in range(MAPPED)))
+    inputs(place, MAPPED)
     results = []
     took = seconds(lambda: results.append(place.run("map", "echo", "--inputs", "inputs.jsonl")))
     done = sum(json.loads(line)["status"] == "succeeded" for line in results[0].splitlines())
