@@ -1,16 +1,24 @@
 //! The JSON Schemas of functions' arguments: from a file, a built-in handler or the user's binary.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
 use vdeploy_runtime::function::Entry;
 use vdeploy_runtime::handler::{Description, Registry};
 use vdeploy_runtime::handlers;
+use vdeploy_runtime::process::ProcessId;
 
 use super::FileProblem;
 use crate::manifest::Function;
+
+/// How long a binary may take to print its handlers, which needs no work.
+const DESCRIBE: Duration = Duration::from_secs(10);
 
 /// Schemas that were read, each once.
 pub(super) struct Schemas {
@@ -109,7 +117,14 @@ fn describe(folder: &Path, binary: &str) -> Result<Vec<Description>, FileProblem
         return Err(FileProblem::Missing(binary.into()));
     }
     let failed = |why: String| FileProblem::NoDescription { binary: binary.into(), why };
-    let output = ask(&path).map_err(|error| failed(format!("doesn't start: {error}")))?;
+    let output = match ask(&path) {
+        Ok(Some(output)) => output,
+        Ok(None) => {
+            let seconds = DESCRIBE.as_secs();
+            return Err(failed(format!("didn't answer `--describe` within {seconds} s")));
+        }
+        Err(error) => return Err(failed(format!("doesn't start: {error}"))),
+    };
     if !output.status.success() {
         return Err(failed(format!("ended with {}", output.status)));
     }
@@ -121,6 +136,31 @@ fn describe(folder: &Path, binary: &str) -> Result<Vec<Description>, FileProblem
     clippy::disallowed_methods,
     reason = "the one question that is put to a user's binary at deploy; it isn't a worker"
 )]
-fn ask(path: &Path) -> std::io::Result<Output> {
-    std::process::Command::new(path).arg("--describe").stdin(std::process::Stdio::null()).output()
+fn ask(path: &Path) -> std::io::Result<Option<Output>> {
+    let mut child = std::process::Command::new(path)
+        .arg("--describe")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    let group = ProcessId::of(child.id());
+    let (answer, answered) = mpsc::channel();
+    let mut stdout = child.stdout.take();
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let read = stdout.as_mut().map_or(Ok(0), |stdout| stdout.read_to_end(&mut text));
+        // Nobody waits any more when it took too long.
+        let _ = answer.send(read.map(|_| text));
+    });
+    let stdout = answered.recv_timeout(DESCRIBE);
+    // Whatever it started ends with it.
+    if stdout.is_err() {
+        group.kill_group();
+    }
+    let status = child.wait()?;
+    match stdout {
+        Ok(stdout) => Ok(Some(Output { status, stdout: stdout?, stderr: Vec::new() })),
+        Err(_) => Ok(None),
+    }
 }
