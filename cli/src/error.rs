@@ -7,6 +7,7 @@ use vdeploy_runtime::catalog::CatalogError;
 use vdeploy_runtime::client::ClientError;
 use vdeploy_runtime::dispatch::local::DispatchError;
 use vdeploy_runtime::secret::SecretError;
+use vdeploy_runtime::settings::SettingsError;
 pub use vdeploy_runtime::suggestion::did_you_mean;
 
 /// How the process ends; the numbers are part of the interface.
@@ -169,10 +170,23 @@ impl From<ClientError> for CliError {
             ClientError::Dispatch(error) => error.into(),
             ClientError::DifferentMap { .. } => CliError::chain(&error)
                 .hint("leave `--map-id` away to start a new map, or pass the same inputs"),
-            ClientError::NoSuchCall(_) => {
-                CliError::chain(&error).hint("list the calls there are: `vdeploy calls ls`")
+            ClientError::Settings(error) => error.into(),
+            error => {
+                let hints = error.hint().into_iter().collect();
+                CliError { hints, ..CliError::chain(&error) }
             }
         }
+    }
+}
+
+impl From<SettingsError> for CliError {
+    fn from(error: SettingsError) -> Self {
+        let exit = match &error {
+            SettingsError::NoWorker(_) => Exit::Failed,
+            _ => Exit::Usage,
+        };
+        let hints = error.hint().into_iter().collect();
+        CliError { exit, hints, ..CliError::chain(&error) }
     }
 }
 

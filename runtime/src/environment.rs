@@ -1,5 +1,7 @@
 //! Every variable that passes between the command line, workers and programs.
 
+use std::path::PathBuf;
+
 /// Where the local target keeps everything.
 pub const HOME: &str = "VDEPLOY_HOME";
 /// Path that a program writes progress and checkpoints to, as JSON lines.
@@ -28,4 +30,16 @@ pub fn volume_variable(name: &str) -> String {
 #[expect(clippy::disallowed_methods, reason = "variables are read here")]
 pub fn search_path() -> Option<std::ffi::OsString> {
     std::env::var_os("PATH")
+}
+
+/// A variable that is set to something.
+#[expect(clippy::disallowed_methods, reason = "variables are read here")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A variable that names a path, which may hold any bytes.
+#[expect(clippy::disallowed_methods, reason = "variables are read here")]
+pub(crate) fn path_variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

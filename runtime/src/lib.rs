@@ -33,6 +33,7 @@ pub mod home;
 pub mod oom;
 pub mod process;
 pub mod secret;
+pub mod settings;
 pub mod storage;
 pub mod suggestion;
 pub mod wire;

@@ -12,6 +12,7 @@
 mod cache;
 mod call;
 mod children;
+mod client;
 mod crash;
 mod cutting;
 mod deploy;

@@ -21,12 +21,12 @@
 //!
 //!     // Another handler of the same worker, once for each input; all results, or the first
 //!     // failure. The progress of this call is that of its calls.
-//!     let inputs = (0..8).map(|part| json!({ "part": part, "of": length }));
+//!     let inputs = (0..8).map(move |part| json!({ "part": part, "of": length }));
 //!     let parts: Vec<String> =
 //!         cx.handler("cut").map(inputs).collect(|all| cx.progress(all.progress())).await?;
 //!
 //!     // The same, looking at each end as it comes.
-//!     let mut probes = cx.function("probe").map(parts.iter().map(|part| json!({ "input": part })));
+//!     let mut probes = cx.function("probe").map(parts.into_iter().map(|part| json!({ "input": part })));
 //!     while let Some(ChildEvent { index, what, .. }) = probes.next().await? {
 //!         if let What::Ended { outcome: Outcome::Failed { failure } } = what {
 //!             tracing::warn!(index, %failure, "left out");
@@ -38,7 +38,6 @@
 
 mod claim;
 mod link;
-mod overall;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -54,11 +53,11 @@ use tokio_util::sync::CancellationToken;
 pub use link::{Ask, Calls};
 
 use crate::dispatch::What;
+use crate::dispatch::overall::Overall;
 use crate::function::{Resources, Retries};
 use crate::wire::{CallId, Failure, FailureKind, Outcome, Progress};
 use crate::worker::frame::{Batch, ChildSettings, Routine};
 use claim::Waiting;
-use overall::Overall;
 
 /// Calls recorded and not ended, of one map.
 const OPEN: usize = 256;

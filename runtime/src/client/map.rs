@@ -53,8 +53,8 @@ pub struct MapItem {
 
 /// A running map. Dropped, its calls go on as long as the client does.
 #[derive(Debug)]
-pub struct Map<'c, I> {
-    client: &'c Client,
+pub struct Map<I> {
+    client: Client,
     id: String,
     function: Published,
     inputs: I,
@@ -69,15 +69,10 @@ pub struct Map<'c, I> {
     next_result: u64,
 }
 
-impl<'c, I: Iterator<Item = Value>> Map<'c, I> {
-    pub(super) fn new(
-        client: &'c Client,
-        function: Published,
-        inputs: I,
-        options: MapOptions,
-    ) -> Self {
-        let id = options.id.clone().unwrap_or_else(|| client.dispatcher.new_map_id());
-        let events = client.attendance().watch(Interest::Map(id.clone()));
+impl<I: Iterator<Item = Value>> Map<I> {
+    pub(super) fn new(client: Client, function: Published, inputs: I, options: MapOptions) -> Self {
+        let id = options.id.clone().unwrap_or_else(|| client.dispatcher().new_map_id());
+        let events = client.watch(Interest::Map(id.clone()));
         Map {
             client,
             id,
@@ -108,7 +103,7 @@ impl<'c, I: Iterator<Item = Value>> Map<'c, I> {
     /// still come.
     pub async fn cancel(&mut self) -> Result<(), ClientError> {
         self.exhausted = true;
-        self.client.dispatcher.cancel_map(&self.id).await?;
+        self.client.dispatcher().cancel_map(&self.id).await?;
         self.client.wake();
         Ok(())
     }
@@ -163,7 +158,7 @@ impl<'c, I: Iterator<Item = Value>> Map<'c, I> {
         if calls.is_empty() {
             return Ok(());
         }
-        let placed = self.client.dispatcher.place(calls).await?;
+        let placed = self.client.dispatcher().place(calls).await?;
         for (index, placement) in (first..).zip(placed) {
             match placement {
                 Placement::New(call) | Placement::Open(call) => drop(self.open.insert(call, index)),
@@ -182,7 +177,7 @@ impl<'c, I: Iterator<Item = Value>> Map<'c, I> {
     /// Takes the ends that were not told.
     async fn catch_up(&mut self) -> Result<(), ClientError> {
         let open = self.open.keys().cloned().collect();
-        for (call, outcome) in self.client.dispatcher.outcomes(open).await? {
+        for (call, outcome) in self.client.dispatcher().outcomes(open).await? {
             if let Some(index) = self.open.remove(&call) {
                 self.end(MapItem { index, call, outcome, earlier: false });
             }

@@ -1,14 +1,23 @@
 //! Finding deployed functions by name and calling them: what the command line, programs and
 //! handlers use.
 
+mod function;
+mod handle;
 mod map;
+mod results;
+mod volume;
 
-use std::sync::OnceLock;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
+pub use function::Function;
+pub use handle::Call;
 pub use map::{Map, MapEvent, MapItem, MapOptions};
+pub use results::{AsCompleted, Results};
+pub use volume::Volume;
 
 use crate::args::ArgsSchema;
 use crate::catalog::{Catalog, CatalogError, Published};
@@ -18,6 +27,9 @@ use crate::dispatch::local::{
 };
 use crate::dispatch::{Told, What};
 use crate::process::ProcessId;
+use crate::settings::{Settings, SettingsError};
+use crate::storage::VolumesError;
+use crate::storage::transfer::TransferError;
 use crate::wire::{CallId, Failure, Outcome};
 
 /// Why a call could not be made or followed. That the function itself failed is an [`Outcome`].
@@ -43,6 +55,64 @@ pub enum ClientError {
     /// No call has that id.
     #[error("no call has the id `{0}`")]
     NoSuchCall(CallId),
+    /// The settings of this process can't be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The function failed.
+    #[error("call `{call}` failed: {failure}")]
+    Failed {
+        /// The call.
+        call: CallId,
+        /// Why.
+        failure: Failure,
+    },
+    /// The call was cancelled.
+    #[error("call `{0}` was cancelled")]
+    Cancelled(CallId),
+    /// What was given isn't JSON, or a result isn't what the caller wants.
+    #[error("{what} doesn't fit")]
+    Type {
+        /// The arguments or the result of something.
+        what: String,
+        /// What doesn't fit.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// There is no such volume, or it can't be opened.
+    #[error(transparent)]
+    Volume(#[from] VolumesError),
+    /// Files could not be moved in or out of a volume.
+    #[error("can't transfer `{path}`")]
+    Transfer {
+        /// What was to be moved.
+        path: String,
+        /// Why not.
+        #[source]
+        source: TransferError,
+    },
+    /// A path isn't one, or nothing can be done with what is there.
+    #[error("can't use `{path}`")]
+    Path {
+        /// The path.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ClientError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Catalog(error) => error.hint(),
+            Self::Settings(error) => error.hint(),
+            Self::Args(failure) | Self::Failed { failure, .. } => failure.hint.clone(),
+            Self::DifferentMap { .. } => Some("give the map the same inputs, or a new id".into()),
+            Self::NoSuchCall(_) => Some("list the calls there are: `vdeploy calls ls`".into()),
+            _ => None,
+        }
+    }
 }
 
 /// How a call is made, beside its arguments.
@@ -58,29 +128,45 @@ pub struct CallOptions {
     pub priority: i32,
 }
 
-/// The functions and calls of one environment on this machine.
-#[derive(Debug)]
+/// The functions and calls of one environment on this machine. Cheap to clone; clones are one
+/// client.
+///
+/// While a client waits for a call, it takes part in running the queue: as its executor when no
+/// other process is, and until [`Client::close`] or until its last clone is dropped. Dropped without
+/// being closed, it stops what it runs for others, which they take up again.
+#[derive(Clone, Debug)]
 pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     environment: String,
     catalog: Catalog,
     dispatcher: LocalDispatcher,
-    attendance: OnceLock<Attendance>,
+    attendance: Mutex<Option<Attendance>>,
 }
 
 impl Client {
+    /// A client with the settings of this process: its variables over the user's profile.
+    pub fn from_env() -> Result<Self, ClientError> {
+        let settings = Settings::from_env()?;
+        Client::connect(settings.setup()?, &settings.environment)
+    }
+
     /// Opens the queue. This process takes part in running it from when it first waits for a
     /// call until [`Client::close`].
     pub fn connect(setup: Setup, environment: &str) -> Result<Self, ClientError> {
         let catalog = Catalog::new(setup.home.environment(environment));
         let dispatcher = LocalDispatcher::open(setup)?;
-        let attendance = OnceLock::new();
-        Ok(Client { environment: environment.into(), catalog, dispatcher, attendance })
+        let (environment, attendance) = (environment.into(), Mutex::default());
+        Ok(Client { inner: Arc::new(Inner { environment, catalog, dispatcher, attendance }) })
     }
 
     /// The deployed function called `name`, or `app/name`; `app` is where a bare name is looked
     /// for first.
     pub fn function(&self, name: &str, app: Option<&str>) -> Result<Published, ClientError> {
-        Ok(self.catalog.resolve(name, app)?)
+        Ok(self.inner.catalog.resolve(name, app)?)
     }
 
     /// Records a call of `function`. `args` are checked first; nothing is recorded if they are
@@ -91,12 +177,8 @@ impl Client {
         args: Value,
         options: &CallOptions,
     ) -> Result<CallId, ClientError> {
-        if let Some(schema) = &function.function.schema {
-            ArgsSchema::compile(schema)?.check(&args)?;
-        }
-        let call = self.new_call(function, args, options, None);
-        let id = self.dispatcher.submit(call).await?;
-        self.wake();
+        let id = self.inner.dispatcher.new_call_id();
+        self.submit(&id, function, args, options).await?;
         Ok(id)
     }
 
@@ -107,8 +189,26 @@ impl Client {
         function: Published,
         inputs: I,
         options: MapOptions,
-    ) -> Map<'_, I> {
-        Map::new(self, function, inputs, options)
+    ) -> Map<I> {
+        Map::new(self.clone(), function, inputs, options)
+    }
+
+    /// Records a call under an id that was taken before, so that it can be cancelled whatever
+    /// becomes of this future.
+    async fn submit(
+        &self,
+        id: &CallId,
+        function: &Published,
+        args: Value,
+        options: &CallOptions,
+    ) -> Result<(), ClientError> {
+        if let Some(schema) = &function.function.schema {
+            ArgsSchema::compile(schema)?.check(&args)?;
+        }
+        let call = self.new_call(function, args, options, None);
+        self.inner.dispatcher.submit_as(id, call).await?;
+        self.wake();
+        Ok(())
     }
 
     fn new_call(
@@ -119,7 +219,7 @@ impl Client {
         map: Option<(String, u64)>,
     ) -> NewCall {
         NewCall {
-            environment: self.environment.clone(),
+            environment: self.inner.environment.clone(),
             version: function.version,
             function: function.function.clone(),
             args,
@@ -133,9 +233,9 @@ impl Client {
     }
 
     /// What happens to a call from now on, up to its end, also when that is over.
-    pub fn events(&self, call: &CallId) -> CallEvents<'_> {
-        let told = self.attendance().watch(Interest::Call(call.clone()));
-        CallEvents { client: self, call: call.clone(), told }
+    pub fn events(&self, call: &CallId) -> CallEvents {
+        let told = self.watch(Interest::Call(call.clone()));
+        CallEvents { client: self.clone(), call: call.clone(), told }
     }
 
     /// Waits for a call's outcome.
@@ -150,58 +250,71 @@ impl Client {
 
     /// Asks for a call to be cancelled; `false` when it had ended.
     pub async fn cancel(&self, call: &CallId) -> Result<bool, ClientError> {
-        let asked = self.dispatcher.cancel(call).await?;
+        let asked = self.inner.dispatcher.cancel(call).await?;
         self.wake();
         Ok(asked)
     }
 
     /// All that is recorded of a call.
     pub async fn record(&self, call: &CallId) -> Result<CallRecord, ClientError> {
-        let record = self.dispatcher.call(call).await?;
+        let record = self.inner.dispatcher.call(call).await?;
         record.ok_or_else(|| ClientError::NoSuchCall(call.clone()))
     }
 
     /// The queue itself, for looking at many calls.
     pub fn dispatcher(&self) -> &LocalDispatcher {
-        &self.dispatcher
+        &self.inner.dispatcher
     }
 
     /// What `function` asks for that this machine doesn't have.
     pub fn shortfalls(&self, function: &Published) -> Vec<Shortfall> {
         let spec = &function.function;
-        self.dispatcher.capacity().shortfalls(&spec.resources, spec.hardware)
+        self.inner.dispatcher.capacity().shortfalls(&spec.resources, spec.hardware)
     }
 
     /// How many calls this client runs at the moment, its own and those of other commands.
     pub fn running(&self) -> usize {
-        self.attendance.get().map_or(0, Attendance::running)
+        self.attendance().as_ref().map_or(0, Attendance::running)
     }
 
     /// The way to end this client's part from elsewhere; none when it takes no part.
     pub fn mode(&self) -> Option<watch::Sender<Mode>> {
-        self.attendance.get().map(Attendance::mode)
+        self.attendance().as_ref().map(Attendance::mode)
     }
 
     /// Ends this client's part in running the queue, after calls of other commands that it runs.
-    pub async fn close(self) -> Result<(), ClientError> {
-        match self.attendance.into_inner() {
+    pub async fn close(&self) -> Result<(), ClientError> {
+        let attendance = self.attendance().take();
+        match attendance {
             Some(attendance) => Ok(attendance.leave().await?),
             None => Ok(()),
         }
     }
 
-    fn attendance(&self) -> &Attendance {
-        self.attendance.get_or_init(|| self.dispatcher.attend(Mode::Run))
+    /// What happens to calls from now on; from here on this process takes part in the queue's work.
+    fn watch(&self, interest: Interest) -> mpsc::UnboundedReceiver<Told> {
+        let mut attendance = self.attendance();
+        let attend = || self.inner.dispatcher.attend(Mode::Run);
+        attendance.get_or_insert_with(attend).watch(interest)
+    }
+
+    /// Runs the queue from now on, as waiting for a call does.
+    fn take_part(&self) {
+        self.attendance().get_or_insert_with(|| self.inner.dispatcher.attend(Mode::Run)).wake();
+    }
+
+    fn attendance(&self) -> MutexGuard<'_, Option<Attendance>> {
+        self.inner.attendance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the part in running the queue has ended when nobody asked for it.
     fn why_ended(&self) -> ClientError {
-        let failure = self.attendance.get().and_then(Attendance::failure);
+        let failure = self.attendance().as_ref().and_then(Attendance::failure);
         failure.unwrap_or(DispatchError::Ended).into()
     }
 
     fn wake(&self) {
-        if let Some(attendance) = self.attendance.get() {
+        if let Some(attendance) = self.attendance().as_ref() {
             attendance.wake();
         }
     }
@@ -209,13 +322,13 @@ impl Client {
 
 /// What happens to one call.
 #[derive(Debug)]
-pub struct CallEvents<'c> {
-    client: &'c Client,
+pub struct CallEvents {
+    client: Client,
     call: CallId,
     told: mpsc::UnboundedReceiver<Told>,
 }
 
-impl CallEvents<'_> {
+impl CallEvents {
     /// What happens next; the last is [`What::Ended`], which may come twice. Safe to cancel.
     pub async fn next(&mut self) -> Result<What, ClientError> {
         loop {

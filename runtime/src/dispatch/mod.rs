@@ -1,6 +1,7 @@
 //! How calls get to workers, and how what happens to them gets back.
 
 pub mod local;
+pub(crate) mod overall;
 
 use std::sync::Arc;
 

@@ -90,14 +90,27 @@ impl LocalDispatcher {
         Ok(LocalDispatcher { setup: Arc::new(setup), writer })
     }
 
-    /// Records a call, durably, and returns its id.
-    pub async fn submit(&self, call: NewCall) -> Result<CallId, DispatchError> {
-        let now = clock::now();
-        let id = CallId(id::ordered_id("c", now, rand::random()));
-        let named = id.clone();
-        self.writer.write(move |queue| queue.insert(&named, &call, now)).await?;
+    /// An id for a new call.
+    pub fn new_call_id(&self) -> CallId {
+        CallId(id::ordered_id("c", clock::now(), rand::random()))
+    }
+
+    /// Records a call, durably, under a new id.
+    pub async fn submit_as(&self, id: &CallId, call: NewCall) -> Result<(), DispatchError> {
+        let (id, now) = (id.clone(), clock::now());
+        self.writer.write(move |queue| queue.insert(&id, &call, now)).await?;
         self.setup.failpoint.hit("accept");
-        Ok(id)
+        Ok(())
+    }
+
+    /// Asks for a call to be cancelled without waiting until that is recorded.
+    pub(crate) fn cancel_soon(&self, id: CallId) {
+        self.writer.post(move |queue| queue.request_cancel(&id).map(drop));
+    }
+
+    /// Asks for the calls of a map to be cancelled without waiting until that is recorded.
+    pub(crate) fn cancel_map_soon(&self, map: String) {
+        self.writer.post(move |queue| queue.request_cancel_map(&map));
     }
 
     /// Records calls of a map, durably and in one go, where their places are free, and tells in

@@ -7,7 +7,7 @@ use crate::wire::{Phase, Progress};
 
 /// What is known of the calls of one map.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Overall {
+pub(crate) struct Overall {
     total: Option<u64>,
     ended: u64,
     calls: BTreeMap<u64, One>,
@@ -20,15 +20,15 @@ struct One {
 }
 
 impl Overall {
-    pub(super) fn new(total: Option<u64>) -> Self {
+    pub(crate) fn new(total: Option<u64>) -> Self {
         Overall { total, ..Overall::default() }
     }
 
-    pub(super) fn set_total(&mut self, total: u64) {
+    pub(crate) fn set_total(&mut self, total: u64) {
         self.total = Some(total);
     }
 
-    pub(super) fn take(&mut self, index: u64, what: &What) {
+    pub(crate) fn take(&mut self, index: u64, what: &What) {
         let call = self.calls.entry(index).or_default();
         match what {
             // What an attempt that failed had done is not done.
@@ -42,7 +42,7 @@ impl Overall {
         }
     }
 
-    pub(super) fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> Progress {
         let calls = self.calls.values();
         let frames = sum(calls.clone().map(|call| call.last.frames));
         let total_frames = self
