@@ -36,12 +36,21 @@ pub const TEMPLATES: &[Template] = &[
             ("vdeploy.toml.hbs", include_str!("../../templates/python-handler/vdeploy.toml.hbs")),
             (
                 "handlers/thumbnails.py",
-                include_str!("../../templates/python-handler/handlers/thumbnails.py"),
+                include_str!("../../examples/python-handler/handlers/thumbnails.py"),
             ),
             (
                 "handlers/thumbnails.schema.json",
-                include_str!("../../templates/python-handler/handlers/thumbnails.schema.json"),
+                include_str!("../../examples/python-handler/handlers/thumbnails.schema.json"),
             ),
+        ],
+    },
+    Template {
+        name: "rust-handler",
+        about: "a function written in Rust that compares clips, with typed arguments",
+        files: &[
+            ("vdeploy.toml.hbs", include_str!("../../templates/rust-handler/vdeploy.toml.hbs")),
+            ("Cargo.toml.hbs", include_str!("../../templates/rust-handler/Cargo.toml.hbs")),
+            ("src/main.rs", include_str!("../../examples/rust-handler/src/main.rs")),
         ],
     },
 ];
@@ -60,7 +69,12 @@ pub fn render(template: &Template, name: &str) -> Vec<Rendered> {
     let mut handlebars = Handlebars::new();
     handlebars.set_strict_mode(true);
     handlebars.register_escape_fn(no_escape);
-    let values = json!({ "name": name, "volume": "footage" });
+    let values = json!({
+        "name": name,
+        "volume": "footage",
+        "version": env!("CARGO_PKG_VERSION"),
+        "repository": env!("CARGO_PKG_REPOSITORY"),
+    });
     let file = |(path, text): &(&str, &str)| match path.strip_suffix(".hbs") {
         None => Rendered { path: (*path).into(), text: (*text).into() },
         Some(path) => Rendered {

@@ -17,6 +17,7 @@ mod crash;
 mod cutting;
 mod deploy;
 mod env;
+mod examples;
 mod executor;
 mod init;
 mod kill;

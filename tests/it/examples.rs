@@ -1,0 +1,119 @@
+//! The projects in examples/, as a reader would use them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::env::{TestEnv, ran, repository};
+
+/// A program of the workspace, built beside `vdeploy`.
+fn program(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_vdeploy")).with_file_name(name);
+    assert!(path.is_file(), "build it: `cargo build --workspace --bins`");
+    path
+}
+
+/// A copy of an example, to deploy without touching it.
+fn example(env: &TestEnv, name: &str) {
+    for file in walkdir::WalkDir::new(repository().join("examples").join(name)) {
+        let file = file.unwrap();
+        let path = file.path().strip_prefix(repository().join("examples").join(name)).unwrap();
+        if file.file_type().is_file() && !path.starts_with("target") {
+            env.write(path.to_str().unwrap(), fs::read(file.path()).unwrap());
+        }
+    }
+}
+
+/// A clip of so many seconds.
+fn clip(env: &TestEnv, name: &str, seconds: u32) -> PathBuf {
+    let path = env.project().join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let source = format!("testsrc2=s=64x48:r=5:d={seconds}");
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", &source, "-pix_fmt", "yuv420p"])
+        .arg(&path)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    path
+}
+
+#[test]
+fn a_rust_program_maps_a_function_over_a_folder() {
+    let env = TestEnv::new();
+    example(&env, "transcode");
+    env.vdeploy("deploy -y").exits(0);
+    for (name, seconds) in [("clips/a.mp4", 1), ("clips/b.mp4", 2), ("clips/c.mp4", 3)] {
+        clip(&env, name, seconds);
+    }
+    let mut command = Command::new(program("example-client"));
+    command
+        .arg("clips")
+        .current_dir(env.project())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("VDEPLOY_HOME", env.vdeploy_home())
+        .env("VDEPLOY_WORKER", program("vdeploy-runtime"));
+    let done = ran(command.output().unwrap()).exits(0);
+    let mut lengths: Vec<u64> = done
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|clip| clip["duration_seconds"].as_f64().unwrap() as u64)
+        .collect();
+    lengths.sort_unstable();
+    assert_eq!(lengths, [1, 2, 3]);
+    assert!(done.stderr.ends_with("3 of 3 done\n"), "{}", done.stderr);
+    // Without anything that could run a call.
+    command.env("VDEPLOY_WORKER", "/nowhere/vdeploy-runtime");
+    let lost = ran(command.output().unwrap()).exits(1);
+    assert!(lost.stderr.contains("NoWorker"), "{}", lost.stderr);
+}
+
+#[test]
+fn a_handler_in_rust_is_deployed_and_calls_others() {
+    let env = TestEnv::new();
+    example(&env, "rust-handler");
+    let binary = env.project().join("target/release/rust-handler");
+    fs::create_dir_all(binary.parent().unwrap()).unwrap();
+    fs::copy(program("rust-handler"), &binary).unwrap();
+    env.vdeploy("deploy -y").exits(0);
+    let clips = json!({ "clips": [clip(&env, "a.mp4", 1), clip(&env, "b.mp4", 2)] });
+    let done = env.run(["call", "longest", "--args", &clips.to_string()]).exits(0).json();
+    assert!(done["clip"].as_str().unwrap().ends_with("b.mp4"), "{done}");
+    assert_eq!(done["seconds"], json!(2.0));
+    let wrong = env.run(["call", "longest", "--args", "clisp=[]"]).exits(2);
+    assert!(wrong.stderr.contains("did you mean `clips`"), "{}", wrong.stderr);
+    let missing = env.run(["call", "longest", "--args", r#"clips=["gone.mp4"]"#]).exits(5);
+    assert!(missing.stderr.contains("call 0 of `probe` failed"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_handler_in_python_is_deployed_as_it_is() {
+    let env = TestEnv::new();
+    example(&env, "python-handler");
+    clip(&env, "clip.mp4", 2);
+    env.vdeploy("deploy -y").exits(0);
+    let ran = env.vdeploy("call thumbnails --args input=clip.mp4 count=2").exits(0);
+    let names = json!(["thumbnail-001.jpg", "thumbnail-002.jpg"]);
+    assert_eq!(ran.json()["thumbnails"], names);
+}
+
+#[test]
+fn the_rust_template_is_the_example() {
+    let env = TestEnv::new();
+    env.vdeploy("init rust-handler reel").exits(0);
+    let made = |path| fs::read_to_string(env.project().join("reel").join(path)).unwrap();
+    assert!(made("Cargo.toml").contains("name = \"reel\""));
+    assert!(made("vdeploy.toml").contains("binary = \"target/release/reel\""));
+    let unbuilt = env.vdeploy("plan --manifest reel").exits(2);
+    assert!(unbuilt.stderr.contains("target/release/reel"), "{}", unbuilt.stderr);
+    let cargo = Command::new("cargo")
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(env.project().join("reel"))
+        .output()
+        .unwrap();
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+}
