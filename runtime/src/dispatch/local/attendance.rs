@@ -88,7 +88,7 @@ impl Attendance {
 
     /// How many calls it runs at the moment.
     pub fn running(&self) -> usize {
-        *self.running.borrow()
+        if self.task.is_finished() { 0 } else { *self.running.borrow() }
     }
 
     /// The way to end it from elsewhere.

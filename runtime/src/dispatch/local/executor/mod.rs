@@ -245,6 +245,16 @@ impl Executor {
         recover::from_dead_executor(&self.writer).await?;
         self.look();
         self.look_at_catalog();
+        let ended = self.run_until_done(&mut incoming).await;
+        // Also when the queue has failed: the next executor shouldn't find them at work.
+        let dismissed = self.dismiss_workers().await;
+        ended.and(dismissed)
+    }
+
+    async fn run_until_done(
+        &mut self,
+        incoming: &mut mpsc::UnboundedReceiver<Signal>,
+    ) -> Result<(), QueueError> {
         while !self.is_done() {
             let timer = self.next_timer();
             tokio::select! {
@@ -266,7 +276,7 @@ impl Executor {
             self.schedule();
             self.count_running();
         }
-        self.dismiss_workers().await
+        Ok(())
     }
 
     fn is_done(&self) -> bool {
