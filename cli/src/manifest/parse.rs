@@ -14,17 +14,13 @@ use super::problem::{Lines, ManifestErrors, Problems};
 use super::raw::RawManifest;
 use super::resolve;
 
-/// Handlers that a manifest may name ahead of this version's worker: such a function can be planned
-/// and deployed, and its calls say what is missing until the worker is newer.
-const AHEAD: &[&str] = &["overlay"];
-
 /// The app that `text` describes for `environment`, or everything that is wrong with it.
 ///
 /// Other environments are checked too: a mistake in `[env.prod]` is an error today, not on the
 /// day of the release.
 pub fn parse(text: &str, environment: &str) -> Result<App, ManifestErrors> {
     let registry = handlers::builtin();
-    let names: Vec<&str> = registry.names().chain(AHEAD.iter().copied()).collect();
+    let names: Vec<&str> = registry.names().collect();
     let mut problems = Problems::default();
     let app = read(text, environment, &names, &mut problems);
     match problems.into_errors() {

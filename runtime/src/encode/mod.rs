@@ -6,8 +6,10 @@
 
 pub mod coding;
 pub mod encoder;
+pub mod layer;
 pub mod picture;
 pub mod run;
+pub mod single;
 pub mod size;
 pub mod source;
 pub mod tracks;
@@ -51,6 +53,10 @@ pub enum Frames {
     Any,
     /// As many as the plan counted, from a part of the input, or from all of it.
     Exactly(u64),
+    /// The same at another rate: one more or one less, as the ends are rounded.
+    Near(u64),
+    /// Some of the input; nobody can say how many frames that is.
+    Part,
 }
 
 impl Plan {

@@ -102,6 +102,16 @@ pub fn gpu_filters(video: &VideoStream, look: Look) -> Chain {
     Chain(filters)
 }
 
+/// The matrix that the frames of the result are coded by.
+pub fn matrix(video: &VideoStream, look: Look) -> Matrix {
+    let said = video.space.as_deref().filter(|_| look.tone_map.is_none());
+    match said {
+        Some("smpte170m" | "bt470bg" | "fcc" | "smpte240m") => Matrix::Smpte170m,
+        Some(_) => Matrix::Bt709,
+        None => untagged(video).unwrap_or(Matrix::Bt709),
+    }
+}
+
 fn full_range(video: &VideoStream) -> bool {
     video.range.as_deref() == Some("pc") || video.pixel_format.starts_with("yuvj")
 }

@@ -97,8 +97,10 @@ impl Work<'_> {
         let streams = &self.media.streams;
         let stream = streams.iter().find(|s| s.index == expect.source.stream);
         match expect.frames {
-            Frames::Exactly(frames) => Total { frames: Some(frames), seconds: None },
-            Frames::Any => Total { frames: None, seconds: self.media.duration },
+            Frames::Exactly(frames) | Frames::Near(frames) => {
+                Total { frames: Some(frames), seconds: None }
+            }
+            Frames::Any | Frames::Part => Total { frames: None, seconds: self.media.duration },
             Frames::Every => Total {
                 frames: stream.and_then(|stream| stream.claimed_frames),
                 seconds: self.media.duration,

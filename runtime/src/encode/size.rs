@@ -144,7 +144,7 @@ fn even2((width, height): (f64, f64)) -> (u32, u32) {
 }
 
 /// The nearest even number, the lower of two, at least 2.
-fn even(side: f64) -> u32 {
+pub fn even(side: f64) -> u32 {
     ((side / 2.0 - 0.5).ceil() as u32).max(1) * 2
 }
 

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use super::input;
 use super::job::{
-    Audio, AudioEncoder, Container, Decode, Encoder, HdrMetadata, Input, Job, Origin, Output, Rate,
-    SoundFile, Speed, Subtitle, SubtitleCodec, Video, VideoCodec,
+    Audio, AudioEncoder, Container, Decode, Encoder, HdrMetadata, Input, InputFormat, Job, Origin,
+    Output, Rate, SoundFile, Speed, Subtitle, SubtitleCodec, Video, VideoCodec,
 };
 
 /// Seconds between two reports of progress.
@@ -61,8 +61,23 @@ impl Args {
             }
         }
         self.threads(threads);
-        self.add(input::guards());
+        self.format(input.format);
         self.add([OsString::from("-i"), input::url(&input.path)]);
+    }
+
+    fn format(&mut self, format: InputFormat) {
+        match format {
+            InputFormat::Media => self.add(input::guards()),
+            InputFormat::Jpeg => {
+                self.add(input::guards());
+                self.add(["-f", "jpeg_pipe"]);
+            }
+            InputFormat::Rgba { size: (width, height) } => {
+                self.add(["-protocol_whitelist", "file", "-f", "rawvideo"]);
+                self.add(["-pixel_format", "rgba", "-video_size"]);
+                self.add([format!("{width}x{height}")]);
+            }
+        }
     }
 
     fn output(&mut self, output: &Output, threads: Option<u16>) {

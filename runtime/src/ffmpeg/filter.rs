@@ -3,7 +3,10 @@
 use std::fmt::{self, Write as _};
 
 use super::Rational;
+use super::drawing::Draw;
+use super::effect::Effect;
 use super::job::PixelFormat;
+use super::timing::Time;
 
 /// Filters that run one after the other on one stream.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,6 +101,12 @@ pub enum Filter {
         /// Width and height.
         size: (u32, u32),
     },
+    /// Draws pictures over video.
+    Draw(Draw),
+    /// Changes when things happen.
+    Time(Time),
+    /// Changes how the picture looks.
+    Effect(Effect),
 }
 
 /// How colours are coded as luma and chroma.
@@ -229,6 +238,9 @@ impl fmt::Display for Filter {
                     &[("size", &size), ("colors", "0x3b82f6"), ("filter", "peak")],
                 )
             }
+            Filter::Draw(draw) => draw.fmt(f),
+            Filter::Time(time) => time.fmt(f),
+            Filter::Effect(effect) => effect.fmt(f),
         }
     }
 }
@@ -281,7 +293,11 @@ fn texts((width, height): (u32, u32)) -> (String, String) {
 }
 
 /// Writes `name=key=value:key=value`. Every value is escaped here and nowhere else.
-fn write(f: &mut fmt::Formatter<'_>, name: &str, options: &[(&str, &str)]) -> fmt::Result {
+pub(super) fn write(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    options: &[(&str, &str)],
+) -> fmt::Result {
     f.write_str(name)?;
     for (index, (key, value)) in options.iter().enumerate() {
         f.write_char(if index == 0 { '=' } else { ':' })?;

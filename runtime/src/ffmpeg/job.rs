@@ -27,6 +27,8 @@ pub struct Job {
 pub struct Input {
     /// Where it is.
     pub path: PathBuf,
+    /// How it is read.
+    pub format: InputFormat,
     /// Where its video is decoded.
     pub decode: Decode,
     /// Seconds by which everything in it is moved later.
@@ -41,8 +43,23 @@ impl Input {
     /// The whole of a file, decoded on the CPU.
     pub fn of(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Input { path, decode: Decode::Software, delay: None, seek: None, length: None }
+        let (format, decode) = (InputFormat::Media, Decode::Software);
+        Input { path, format, decode, delay: None, seek: None, length: None }
     }
+}
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputFormat {
+    /// As what it looks like.
+    Media,
+    /// As one JPEG picture, whatever its name makes ffmpeg think of.
+    Jpeg,
+    /// As bare pixels: red, green, blue and opacity, a byte each.
+    Rgba {
+        /// Width and height.
+        size: (u32, u32),
+    },
 }
 
 /// Where video is decoded.

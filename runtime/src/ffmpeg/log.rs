@@ -9,6 +9,9 @@ const TAIL: usize = 6;
 /// Lines of a filter's report that are kept; that of `ebur128` has ten.
 const REPORT: usize = 32;
 
+/// Lines about fonts that are kept.
+const FONTS: usize = 256;
+
 /// What a run said about itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Log {
@@ -28,6 +31,8 @@ pub struct Log {
     pub decode_errors: u64,
     /// A demuxer found that the file ends too early.
     pub ends_early: bool,
+    /// Which fonts libass chose, and the characters for which it found none, in its own words.
+    pub fonts: Vec<String>,
     /// The signal that made ffmpeg stop of itself.
     pub signal: Option<i32>,
 }
@@ -47,6 +52,10 @@ impl Log {
     /// Takes one line.
     pub fn line(&mut self, line: &str) {
         let Some((level, text)) = split_level(line) else { return self.report(line) };
+        if let Some(choice) = text.strip_prefix("fontselect: ").filter(|_| self.fonts.len() < FONTS)
+        {
+            self.fonts.push(choice.into());
+        }
         match level {
             "verbose" => self.count(text.trim()),
             "error" | "fatal" | "panic" => self.error(text),

@@ -4,7 +4,10 @@
 //! back what ffmpeg counted, [`failure`] turns what went wrong into one plain sentence.
 
 pub mod args;
+pub mod drawing;
+pub mod effect;
 pub mod exec;
+pub mod expr;
 pub mod failure;
 pub mod filter;
 pub mod graph;
@@ -18,6 +21,7 @@ pub mod picture;
 pub mod probe;
 pub mod progress;
 pub mod rational;
+pub mod timing;
 
 use std::path::PathBuf;
 

@@ -3,6 +3,9 @@
 pub mod audio;
 pub mod check;
 pub mod echo;
+pub mod effects;
+pub mod framing;
+pub mod overlay;
 pub mod probe;
 pub mod transcode;
 
@@ -14,6 +17,9 @@ pub fn builtin() -> Registry {
         .with(audio::AudioHandler)
         .with(check::Check)
         .with(echo::Echo)
+        .with(effects::Effects)
+        .with(framing::Framing)
+        .with(overlay::Overlay)
         .with(probe::Probe)
         .with(transcode::Transcode)
 }

@@ -78,6 +78,18 @@ impl Files {
         &self.scratch
     }
 
+    /// Writes a file into the scratch folder, which is made if it isn't there yet.
+    pub fn write_scratch(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
+        let path = self.scratch.join(name);
+        let written = path
+            .parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| std::fs::write(&path, bytes));
+        written.map(|()| path).map_err(|error| {
+            Failure::new(FailureKind::Output, "can't write to the call's folder").cause(error)
+        })
+    }
+
     /// The local path of an input that exists and can be read.
     pub async fn input(&self, file: &InputFile) -> Result<PathBuf, Failure> {
         let reference =
