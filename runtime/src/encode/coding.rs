@@ -86,6 +86,11 @@ impl Coding {
         }))
     }
 
+    /// HDR stays HDR in `codec`.
+    pub fn keeps_hdr(&self, codec: VideoCodec) -> bool {
+        matches!(codec, VideoCodec::Hevc | VideoCodec::Av1) && self.ten_bit != Some(false)
+    }
+
     /// Whether a GPU is used: what the arguments say, else what the function says.
     pub fn hardware(&self, cx: &Context) -> Hardware {
         self.hardware.unwrap_or(cx.invocation().function.hardware)

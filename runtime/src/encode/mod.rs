@@ -6,6 +6,7 @@
 
 pub mod coding;
 pub mod encoder;
+pub mod inspect;
 pub mod layer;
 pub mod picture;
 pub mod run;

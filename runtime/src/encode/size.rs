@@ -73,8 +73,18 @@ impl Geometry {
 }
 
 impl Quality {
+    /// As arguments name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Quality::Uhd => "4k",
+            Quality::P1080 => "1080p",
+            Quality::P720 => "720p",
+            Quality::P480 => "480p",
+        }
+    }
+
     /// The long and the short side.
-    fn sides(self) -> (u32, u32) {
+    pub fn sides(self) -> (u32, u32) {
         match self {
             Quality::Uhd => (3840, 2160),
             Quality::P1080 => (1920, 1080),

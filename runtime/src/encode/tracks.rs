@@ -87,6 +87,7 @@ pub fn takes_audio(container: Container, codec: &str) -> bool {
             ) || codec.starts_with("pcm_s")
         }
         Container::WebM => matches!(codec, "opus" | "vorbis"),
+        Container::WebVtt => false,
         Container::Sound(SoundFile::M4a | SoundFile::Adts) => codec == "aac",
         Container::Sound(SoundFile::Mp3) => codec == "mp3",
         Container::Sound(SoundFile::Ogg) => codec == "opus",
@@ -171,7 +172,7 @@ fn subtitle_codec(container: Container, codec: &str) -> Option<SubtitleCodec> {
         Container::Matroska if codec == "mov_text" || codec == "text" => Some(SubtitleCodec::Srt),
         Container::Matroska => (text || picture).then_some(SubtitleCodec::Copy),
         Container::WebM if codec == "webvtt" => Some(SubtitleCodec::Copy),
-        Container::WebM => text.then_some(SubtitleCodec::WebVtt),
+        Container::WebM | Container::WebVtt => text.then_some(SubtitleCodec::WebVtt),
         Container::Mp4 | Container::Mov if codec == "mov_text" => Some(SubtitleCodec::Copy),
         Container::Mp4 | Container::Mov => text.then_some(SubtitleCodec::MovText),
         Container::Sound(_) | Container::Null => None,

@@ -4,9 +4,12 @@ use std::ffi::OsString;
 
 use super::input;
 use super::job::{
-    Audio, AudioEncoder, Container, Decode, Encoder, HdrMetadata, Input, InputFormat, Job, Origin,
-    Output, Rate, SoundFile, Speed, Subtitle, SubtitleCodec, Video, VideoCodec,
+    Audio, AudioEncoder, Container, Decode, Encoder, HdrMetadata, Input, InputFormat, Job,
+    Keyframes, Origin, Output, Rate, SoundFile, Speed, Subtitle, SubtitleCodec, Video, VideoCodec,
 };
+
+/// Frames between keyframes where they are asked for one by one.
+const NEVER: u32 = 100_000;
 
 /// Seconds between two reports of progress.
 const REPORT_SECONDS: &str = "0.25";
@@ -128,6 +131,7 @@ impl Args {
         }
         self.add(["-c:v:0", video.encoder.name()]);
         self.encoder(video);
+        self.keyframes(video);
         if video.encoder.codec() == Some(VideoCodec::Hevc) && container.is_mp4() {
             // Apple's players take HEVC by this tag only.
             self.add(["-tag:v:0", "hvc1"]);
@@ -145,7 +149,7 @@ impl Args {
             Encoder::X265 => {
                 self.add(["-preset", x264_preset(speed)]);
                 self.rate("-crf", video.rate);
-                self.option("-x265-params", x265_params(video.hdr.as_ref()));
+                self.option("-x265-params", x265_params(video));
             }
             Encoder::SvtAv1 => {
                 self.option("-preset", svt_preset(speed));
@@ -176,13 +180,55 @@ impl Args {
         match rate {
             Rate::Quality(value) => self.option(quality, value),
             Rate::Bitrate(bits) => self.option("-b:v:0", bits),
+            Rate::CappedQuality { quality: value, peak } => {
+                self.option(quality, value);
+                self.cap(peak, peak * 2);
+            }
+            Rate::CappedBitrate { average, peak } => {
+                self.option("-b:v:0", average);
+                self.cap(peak, average * 2);
+            }
+        }
+    }
+
+    fn cap(&mut self, peak: u64, buffer: u64) {
+        self.option("-maxrate:v:0", peak);
+        self.option("-bufsize:v:0", buffer);
+    }
+
+    /// Keyframes where they are wanted and nowhere else. x265 and SVT-AV1 take parts of it by
+    /// their own parameters only.
+    fn keyframes(&mut self, video: &Video) {
+        let distance = match video.keyframes {
+            Keyframes::Free => return,
+            Keyframes::Frames(frames) => frames,
+            Keyframes::Seconds(seconds) => {
+                // In terms of its own grid, so that a late start doesn't make keyframes of many.
+                let slot = |time: &str| format!("floor({time}/{seconds})");
+                let later = format!("gt({},{})", slot("t"), slot("prev_forced_t"));
+                self.option("-force_key_frames:v:0", format!("expr:isnan(prev_forced_t)+{later}"));
+                NEVER
+            }
+        };
+        self.option("-g:v:0", distance);
+        match video.encoder {
+            Encoder::X264 => {
+                self.option("-keyint_min:v:0", distance);
+                self.add(["-sc_threshold:v:0", "0", "-forced-idr:v:0", "1"]);
+            }
+            Encoder::X265 => self.add(["-forced-idr:v:0", "1"]),
+            Encoder::SvtAv1 | Encoder::Copy(_) => {}
+            Encoder::Aom | Encoder::Vp9 => self.option("-keyint_min:v:0", distance),
+            Encoder::Nvenc { .. } => {
+                self.add(["-no-scenecut:v:0", "1", "-forced-idr:v:0", "1"]);
+            }
         }
     }
 
     /// For encoders whose constant quality is capped by a default bit rate.
     fn unbounded_rate(&mut self, quality: &str, rate: Rate) {
         self.rate(quality, rate);
-        if matches!(rate, Rate::Quality(_)) {
+        if matches!(rate, Rate::Quality(_) | Rate::CappedQuality { .. }) {
             self.add(["-b:v:0", "0"]);
         }
     }
@@ -284,16 +330,27 @@ fn nvenc_preset(speed: Speed) -> &'static str {
 /// NVENC's `-cq` goes to 51 for every codec, also where the codec's own scale goes to 63.
 fn nvenc_rate(codec: VideoCodec, rate: Rate) -> Rate {
     match (codec, rate) {
-        (VideoCodec::Av1, Rate::Quality(value)) => {
-            Rate::Quality(u8::try_from(u16::from(value) * 51 / 63).unwrap_or(51))
+        (VideoCodec::Av1, Rate::Quality(value)) => Rate::Quality(of_51(value)),
+        (VideoCodec::Av1, Rate::CappedQuality { quality, peak }) => {
+            Rate::CappedQuality { quality: of_51(quality), peak }
         }
         _ => rate,
     }
 }
 
-fn x265_params(hdr: Option<&HdrMetadata>) -> String {
+fn of_51(value: u8) -> u8 {
+    u8::try_from(u16::from(value) * 51 / 63).unwrap_or(51)
+}
+
+fn x265_params(video: &Video) -> String {
     let mut params = vec!["log-level=error".to_owned()];
-    let Some(hdr) = hdr else { return params.remove(0) };
+    if video.keyframes != Keyframes::Free {
+        params.push("open-gop=0:scenecut=0".into());
+    }
+    if let Keyframes::Frames(frames) = video.keyframes {
+        params.push(format!("min-keyint={frames}"));
+    }
+    let Some(hdr) = &video.hdr else { return params.join(":") };
     params.push("hdr10=1:repeat-headers=1".into());
     if let Some(m) = &hdr.mastering {
         let point = |(x, y): (u32, u32)| format!("({x},{y})");

@@ -52,6 +52,18 @@ pub enum Filter {
     Fps(Rational),
     /// Converts to a pixel format.
     Format(PixelFormat),
+    /// Lets one frame of so many pass, beginning with the first.
+    OneOf(u32),
+    /// Puts frames side by side into one picture of so many columns and rows.
+    Tile((u32, u32)),
+    /// Of so many frames, lets the one pass that is most like the others.
+    Typical(u32),
+    /// Fills gaps with silence and starts at zero, so that sound is where its times say it is; at
+    /// another sample rate if one is given.
+    Steady {
+        /// Samples per second.
+        rate: Option<u32>,
+    },
     /// Rearranges channels into a layout by its name, such as `5.1`.
     ChannelLayout(&'static str),
     /// The same pictures this many times.
@@ -196,6 +208,14 @@ impl fmt::Display for Filter {
             Filter::ToneMap { from, size } => tone_map(f, *from, *size),
             Filter::Fps(rate) => write(f, "fps", &[("fps", &rate.to_string())]),
             Filter::Format(format) => write(f, "format", &[("pix_fmts", format.name())]),
+            Filter::OneOf(count) => {
+                write(f, "select", &[("expr", &format!("not(mod(n,{count}))"))])
+            }
+            Filter::Tile((columns, rows)) => {
+                write(f, "tile", &[("layout", &format!("{columns}x{rows}"))])
+            }
+            Filter::Typical(count) => write(f, "thumbnail", &[("n", &count.to_string())]),
+            Filter::Steady { rate } => steady(f, *rate),
             Filter::ChannelLayout(name) => write(f, "aformat", &[("channel_layouts", name)]),
             Filter::Split(outputs) => write(f, "split", &[("outputs", &outputs.to_string())]),
             Filter::SplitAudio(outputs) => write(f, "asplit", &[("outputs", &outputs.to_string())]),
@@ -257,6 +277,13 @@ fn trim_audio(f: &mut fmt::Formatter<'_>, start: f64, end: f64) -> fmt::Result {
     write(f, "atrim", &[("start", &start), ("end", &end)])?;
     f.write_str(",")?;
     write(f, "asetpts", &[("expr", "PTS-STARTPTS")])
+}
+
+fn steady(f: &mut fmt::Formatter<'_>, rate: Option<u32>) -> fmt::Result {
+    let rate = rate.map(|rate| rate.to_string());
+    let mut options = vec![("async", "1"), ("first_pts", "0")];
+    options.extend(rate.as_deref().map(|rate| ("osr", rate)));
+    write(f, "aresample", &options)
 }
 
 fn tag(f: &mut fmt::Formatter<'_>, matrix: Matrix) -> fmt::Result {

@@ -116,6 +116,8 @@ pub struct Video {
     pub encoder: Encoder,
     /// How many bits are spent.
     pub rate: Rate,
+    /// Where decoding can start.
+    pub keyframes: Keyframes,
     /// How much work is spent.
     pub speed: Speed,
     /// The unit of its timestamps: the source's own, so that no two frames fall on one instant.
@@ -183,6 +185,8 @@ pub enum Container {
     Matroska,
     /// `.webm`
     WebM,
+    /// `.vtt`: subtitles alone.
+    WebVtt,
     /// A file without a picture.
     Sound(SoundFile),
     /// Nothing is written: a run that only measures.
@@ -253,6 +257,32 @@ pub enum Rate {
     Quality(u8),
     /// Bits per second on average.
     Bitrate(u64),
+    /// Constant quality, but never more than so many bits per second.
+    CappedQuality {
+        /// Constant quality on the codec's own scale.
+        quality: u8,
+        /// Bits per second at most, over two seconds.
+        peak: u64,
+    },
+    /// Bits per second on average, and never more than so many.
+    CappedBitrate {
+        /// Bits per second on average.
+        average: u64,
+        /// Bits per second at most, over two seconds of the average.
+        peak: u64,
+    },
+}
+
+/// Where decoding can start. Groups of pictures are closed wherever they are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Keyframes {
+    /// Where the encoder sees fit.
+    #[default]
+    Free,
+    /// At every so manieth frame, and nowhere else.
+    Frames(u32),
+    /// At the first frame of every so many seconds, and nowhere else; for rates that vary.
+    Seconds(f64),
 }
 
 /// How much work an encoder puts into a smaller file: x264's names, translated for the others.
@@ -431,6 +461,7 @@ impl Container {
             Container::Mov => "mov",
             Container::Matroska => "matroska",
             Container::WebM => "webm",
+            Container::WebVtt => "webvtt",
             Container::Sound(file) => file.name(),
             Container::Null => "null",
         }
@@ -443,6 +474,7 @@ impl Container {
             Container::Mov => "mov",
             Container::Matroska => "mkv",
             Container::WebM => "webm",
+            Container::WebVtt => "vtt",
             Container::Sound(file) => file.extension(),
             Container::Null => "",
         }

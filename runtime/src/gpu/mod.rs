@@ -64,7 +64,8 @@ impl Capabilities {
         Self::learn(tools, Hardware::Auto, &CODECS, cancel).await
     }
 
-    async fn learn(
+    /// What this machine can do to make `codecs`.
+    pub async fn learn(
         tools: &Tools,
         hardware: Hardware,
         codecs: &[VideoCodec],

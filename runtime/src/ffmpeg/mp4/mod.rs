@@ -4,6 +4,8 @@
 //! takes to start. Sections are those of ISO/IEC 14496-12:2015. Only headers are read, by seeking,
 //! so memory doesn't grow with the file. Whatever is unusual is an error, and ffprobe's to judge.
 
+pub mod samples;
+
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 
@@ -257,21 +259,26 @@ impl<F: Read + Seek> Boxes<F> {
         let wide = self.wide(elst)?;
         let mut shown = None;
         for entry in 0..u64::from(self.u32(elst, 4)?) {
-            let (duration, start) = if wide {
-                let at = 8 + entry * 20;
-                let duration = u64::from_be_bytes(self.bytes(&elst.body, at)?);
-                (duration, i64::from_be_bytes(self.bytes(&elst.body, at + 8)?))
-            } else {
-                let at = 8 + entry * 12;
-                let start = i32::from_be_bytes(self.bytes(&elst.body, at + 4)?);
-                (u64::from(self.u32(elst, at)?), i64::from(start))
-            };
+            let (duration, start) = self.edit_entry(elst, wide, entry)?;
             // An edit without media is a pause before the track starts.
             if start != -1 && shown.replace(duration).is_some() {
                 return Err(IndexError::Unusual("it is put together from several parts"));
             }
         }
         Ok(shown)
+    }
+
+    /// Duration and start of one edit; a pause starts at -1.
+    fn edit_entry(&mut self, elst: &Found, wide: bool, entry: u64) -> Result<(u64, i64)> {
+        if wide {
+            let at = 8 + entry * 20;
+            let duration = u64::from_be_bytes(self.bytes(&elst.body, at)?);
+            Ok((duration, i64::from_be_bytes(self.bytes(&elst.body, at + 8)?)))
+        } else {
+            let at = 8 + entry * 12;
+            let start = i32::from_be_bytes(self.bytes(&elst.body, at + 4)?);
+            Ok((u64::from(self.u32(elst, at)?), i64::from(start)))
+        }
     }
 
     /// Fails for a picture that is turned or stretched for display (§8.3.2).

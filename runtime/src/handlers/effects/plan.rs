@@ -15,7 +15,7 @@ use crate::ffmpeg::effect::Effect;
 use crate::ffmpeg::expr::Expr;
 use crate::ffmpeg::filter::{Chain, Filter};
 use crate::ffmpeg::graph::{Graph, Link};
-use crate::ffmpeg::job::{Input, Job, Origin, Output, Source, Video};
+use crate::ffmpeg::job::{Input, Job, Keyframes, Origin, Output, Source, Video};
 use crate::ffmpeg::probe::{Media, VideoStream};
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
@@ -81,6 +81,7 @@ pub(super) fn plan(
         origin: Origin::Graph(done),
         encoder,
         rate: args.coding.rate(encoder),
+        keyframes: Keyframes::Free,
         speed: args.coding.preset,
         time_base: stream.time_base.map(picture::coarser),
         hdr: None,

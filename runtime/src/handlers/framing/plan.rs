@@ -18,7 +18,7 @@ use crate::ffmpeg::expr::Expr;
 use crate::ffmpeg::filter::{Chain, Filter};
 use crate::ffmpeg::graph::{Graph, Link, Pad};
 use crate::ffmpeg::job::{
-    Audio, Container, Input, Job, Origin, Output, PixelFormat, Source, Video,
+    Audio, Container, Input, Job, Keyframes, Origin, Output, PixelFormat, Source, Video,
 };
 use crate::ffmpeg::probe::{Media, Stream, VideoStream};
 use crate::function::Hardware;
@@ -70,6 +70,7 @@ pub(super) fn plan(
         origin: Origin::Graph(done),
         encoder,
         rate: args.coding.rate(encoder),
+        keyframes: Keyframes::Free,
         speed: args.coding.preset,
         time_base: if rate.is_none() { part.time_base(stream, tempo.as_ref()) } else { None },
         hdr: video.hdr.filter(|_| look.keep_hdr.is_some()),

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use self::args::Args;
 use self::plan::Place;
+use crate::encode::inspect::inspect;
 use crate::encode::run::Work;
 use crate::encode::verify::Verified;
 use crate::ffmpeg::job::{Container, Encoder, VideoCodec};
-use crate::ffmpeg::probe::{Count, Kind, Media};
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
 use crate::handler::{Context, Handler};
@@ -63,7 +63,7 @@ impl Handler for Transcode {
         let input = cx.files().input(&args.input).await?;
         let hardware = args.coding.hardware(&cx);
         let (media, machine) = tokio::join!(
-            inspect(&cx, &args, &input, codec),
+            inspect(&cx, args.input.as_str(), &input, args.coding.keeps_hdr(codec)),
             Capabilities::of(cx.tools(), hardware, codec, cx.cancellation())
         );
         let (media, machine) = (media?, machine?);
@@ -93,32 +93,6 @@ impl Handler for Transcode {
         cx.add_artifact(artifact);
         Ok(output)
     }
-}
-
-/// What the input is. HDR metadata that only frames carry is looked up when it will be kept.
-async fn inspect(
-    cx: &Context,
-    args: &Args,
-    path: &Path,
-    codec: VideoCodec,
-) -> Result<Media, Failure> {
-    let tools = cx.tools();
-    let name = args.input.as_str();
-    let mut media = tools.inspect(path, name, Count::Nothing, cx.cancellation()).await?;
-    let keeps =
-        matches!(codec, VideoCodec::Hevc | VideoCodec::Av1) && args.coding.ten_bit != Some(false);
-    let silent = media.video().and_then(|(stream, video)| {
-        (keeps && video.hdr_transfer().is_some() && video.hdr.is_none()).then_some(stream.index)
-    });
-    if let Some(index) = silent {
-        let hdr = tools.hdr_of_first_frame(path, index, cx.cancellation()).await;
-        for stream in media.streams.iter_mut().filter(|stream| stream.index == index) {
-            if let Kind::Video(video) = &mut stream.kind {
-                video.hdr = hdr;
-            }
-        }
-    }
-    Ok(media)
 }
 
 fn container(args: &Args) -> Result<Container, Failure> {

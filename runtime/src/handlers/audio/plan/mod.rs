@@ -8,8 +8,8 @@ use crate::encode::tracks;
 use crate::ffmpeg::filter::{Chain, Filter};
 use crate::ffmpeg::graph::{Graph, Link, Pad};
 use crate::ffmpeg::job::{
-    Audio, AudioEncoder, Container, Encoder, Input, Job, Origin, Output, Rate, SoundFile, Source,
-    Speed, Video, VideoCodec,
+    Audio, AudioEncoder, Container, Encoder, Input, Job, Keyframes, Origin, Output, Rate,
+    SoundFile, Source, Speed, Video, VideoCodec,
 };
 use crate::ffmpeg::probe::{AudioStream, Media, Stream};
 use crate::wire::{Failure, FailureKind};
@@ -215,6 +215,7 @@ fn picture(sources: &Sources<'_>, container: Container) -> Result<Option<(u32, V
         origin: Origin::Stream(Source { input: 0, stream: stream.index }, Chain::default()),
         encoder: Encoder::Copy(VideoCodec::of_name(&stream.codec)),
         rate: Rate::Quality(0),
+        keyframes: Keyframes::Free,
         speed: Speed::default(),
         time_base: None,
         hdr: None,
@@ -232,7 +233,7 @@ fn takes_video(container: Container, codec: &str) -> bool {
         }
         Container::WebM => matches!(codec, "vp8" | "vp9" | "av1"),
         Container::Matroska => true,
-        Container::Sound(_) | Container::Null => false,
+        Container::Sound(_) | Container::WebVtt | Container::Null => false,
     }
 }
 

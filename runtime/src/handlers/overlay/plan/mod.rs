@@ -11,7 +11,7 @@ use crate::encode::size::{Bounds, Fit};
 use crate::encode::tracks::{self, AudioChoice, SubtitleChoice};
 use crate::encode::{Expect, Frames, Plan, encoder, source};
 use crate::ffmpeg::graph::{Graph, Link};
-use crate::ffmpeg::job::{Input, Job, Origin, Output, Source, Video};
+use crate::ffmpeg::job::{Input, Job, Keyframes, Origin, Output, Source, Video};
 use crate::ffmpeg::probe::{Media, VideoStream};
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
@@ -79,6 +79,7 @@ pub(super) fn plan(
         origin: Origin::Graph(done),
         encoder,
         rate: args.coding.rate(encoder),
+        keyframes: Keyframes::Free,
         speed: args.coding.preset,
         time_base: stream.time_base.map(picture::coarser),
         hdr: None,

@@ -10,7 +10,9 @@ use super::args::Args;
 use crate::encode::picture::{self, Look};
 use crate::encode::{Expect, Frames, Plan, encoder, source, tracks};
 use crate::ffmpeg::graph::Graph;
-use crate::ffmpeg::job::{Container, Decode, Encoder, Input, Job, Origin, Output, Source, Video};
+use crate::ffmpeg::job::{
+    Container, Decode, Encoder, Input, Job, Keyframes, Origin, Output, Source, Video,
+};
 use crate::ffmpeg::probe::Media;
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
@@ -62,6 +64,7 @@ pub fn plan(
         origin: Origin::Stream(Source { input: 0, stream: stream.index }, filters),
         encoder,
         rate: args.coding.rate(encoder),
+        keyframes: Keyframes::Free,
         speed: args.coding.preset,
         time_base: if args.fps.is_none() { stream.time_base.map(picture::coarser) } else { None },
         hdr: video.hdr.filter(|_| look.keep_hdr.is_some()),
