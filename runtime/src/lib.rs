@@ -34,6 +34,7 @@ pub mod home;
 pub mod length;
 pub mod motion;
 pub mod oom;
+pub mod packaging;
 pub mod process;
 pub mod secret;
 pub mod settings;
