@@ -7,6 +7,7 @@
 pub mod coding;
 pub mod encoder;
 pub mod inspect;
+pub mod ladder;
 pub mod layer;
 pub mod picture;
 pub mod run;
