@@ -23,6 +23,7 @@ mod executor;
 mod framing;
 mod init;
 mod kill;
+mod ladder;
 mod logs;
 mod manifest;
 mod map;

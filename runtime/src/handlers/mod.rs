@@ -5,6 +5,7 @@ pub mod check;
 pub mod echo;
 pub mod effects;
 pub mod framing;
+pub mod ladder;
 pub mod overlay;
 pub mod probe;
 pub mod transcode;
@@ -19,6 +20,7 @@ pub fn builtin() -> Registry {
         .with(echo::Echo)
         .with(effects::Effects)
         .with(framing::Framing)
+        .with(ladder::Ladder)
         .with(overlay::Overlay)
         .with(probe::Probe)
         .with(transcode::Transcode)
