@@ -21,6 +21,7 @@ mod env;
 mod examples;
 mod executor;
 mod framing;
+mod hls;
 mod init;
 mod kill;
 mod ladder;

@@ -5,6 +5,7 @@ pub mod check;
 pub mod echo;
 pub mod effects;
 pub mod framing;
+pub mod hls;
 pub mod ladder;
 pub mod overlay;
 pub mod probe;
@@ -20,6 +21,7 @@ pub fn builtin() -> Registry {
         .with(echo::Echo)
         .with(effects::Effects)
         .with(framing::Framing)
+        .with(hls::Hls)
         .with(ladder::Ladder)
         .with(overlay::Overlay)
         .with(probe::Probe)
