@@ -104,6 +104,35 @@ pub enum Filter {
     MeasureLoudness,
     /// Keeps the frames at these times, in units of the stream's time base.
     SelectTimes(Vec<i64>),
+    /// Keeps the frames of these numbers, counted from zero.
+    SelectFrames(Vec<u64>),
+    /// Keeps frames from one number to another, that one left out.
+    TrimFrames {
+        /// The first frame.
+        start: u64,
+        /// The frame after the last.
+        end: u64,
+    },
+    /// Begins video at zero.
+    VideoFromZero,
+    /// So many frames: the last is repeated, or what is too much is left out.
+    ExactFrames(u64),
+    /// Joins so many videos.
+    JoinVideo(u32),
+    /// Joins so many streams of sound.
+    JoinAudio(u32),
+    /// Fades from one video to the next.
+    Crossfade {
+        /// How long.
+        seconds: f64,
+        /// Seconds of the first video at which it begins.
+        offset: f64,
+    },
+    /// Fades from one sound to the next.
+    CrossfadeAudio {
+        /// How long.
+        seconds: f64,
+    },
     /// Keeps frames that differ from the one before by more than this share.
     SelectScenes(f64),
     /// Converts to what JPEG holds.
@@ -242,6 +271,29 @@ impl fmt::Display for Filter {
                 let each: Vec<_> = times.iter().map(|time| format!("eq(pts,{time})")).collect();
                 write(f, "select", &[("expr", &each.join("+"))])
             }
+            Filter::SelectFrames(numbers) => {
+                let each: Vec<_> = numbers.iter().map(|number| format!("eq(n,{number})")).collect();
+                write(f, "select", &[("expr", &each.join("+"))])
+            }
+            Filter::TrimFrames { start, end } => {
+                let (start, end) = (start.to_string(), end.to_string());
+                write(f, "trim", &[("start_frame", &start), ("end_frame", &end)])
+            }
+            Filter::VideoFromZero => write(f, "setpts", &[("expr", "PTS-STARTPTS")]),
+            Filter::ExactFrames(count) => {
+                write(f, "tpad", &[("stop", "2"), ("stop_mode", "clone")])?;
+                f.write_str(",")?;
+                write(f, "trim", &[("end_frame", &count.to_string())])
+            }
+            Filter::JoinVideo(parts) => join(f, *parts, ("1", "0")),
+            Filter::JoinAudio(parts) => join(f, *parts, ("0", "1")),
+            Filter::Crossfade { seconds, offset } => {
+                let (seconds, offset) = (format!("{seconds:.6}"), format!("{offset:.6}"));
+                write(f, "xfade", &[("duration", &seconds), ("offset", &offset)])
+            }
+            Filter::CrossfadeAudio { seconds } => {
+                write(f, "acrossfade", &[("duration", &format!("{seconds:.6}"))])
+            }
             Filter::SelectScenes(change) => {
                 write(f, "select", &[("expr", &format!("gt(scene,{change})"))])
             }
@@ -263,6 +315,10 @@ impl fmt::Display for Filter {
             Filter::Effect(effect) => effect.fmt(f),
         }
     }
+}
+
+fn join(f: &mut fmt::Formatter<'_>, parts: u32, (video, audio): (&str, &str)) -> fmt::Result {
+    write(f, "concat", &[("n", &parts.to_string()), ("v", video), ("a", audio)])
 }
 
 fn from_zero(f: &mut fmt::Formatter<'_>, rate: Option<u32>) -> fmt::Result {

@@ -27,12 +27,16 @@ pub struct FrameIndex {
 }
 
 /// One frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameAt {
     /// When it is shown, on the file's own clock.
     pub pts: i64,
     /// A decoder can begin with it.
     pub key: bool,
+    /// How many packets come before its own in the file.
+    pub order: usize,
+    /// Where its packet lies in the file, as far as the format tells.
+    pub position: Option<u64>,
 }
 
 impl FrameIndex {
@@ -59,12 +63,12 @@ impl FrameIndex {
     /// The frame that is shown at `seconds` after the first; none past the end.
     pub fn at(&self, seconds: f64) -> Option<usize> {
         // A time that was rounded to milliseconds still means the frame that begins there.
-        let seconds = seconds + 0.000_6;
+        let rounded = seconds + 0.000_6;
         let after = self.frames.partition_point(|frame| {
             let first = self.frames.first().map_or(0, |frame| frame.pts);
-            (frame.pts - first) as f64 * self.time_base.value() <= seconds
+            (frame.pts - first) as f64 * self.time_base.value() <= rounded
         });
-        (seconds < self.duration() + 0.001).then(|| after.checked_sub(1)).flatten()
+        (seconds < self.duration() - 1e-6).then(|| after.checked_sub(1)).flatten()
     }
 
     /// The last keyframe at or before the frame at `index`.
@@ -120,7 +124,7 @@ fn hides_packets(codec: &str) -> bool {
 }
 
 fn packet_args(path: &Path, stream: u32) -> Vec<OsString> {
-    listing_args(path, stream, &["-show_entries", "packet=pts,dts,flags"])
+    listing_args(path, stream, &["-show_entries", "packet=pts,dts,pos,flags"])
 }
 
 fn frame_args(path: &Path, stream: u32) -> Vec<OsString> {
@@ -135,16 +139,18 @@ fn listing_args(path: &Path, stream: u32, what: &[&str]) -> Vec<OsString> {
     args
 }
 
-/// Reads lines of `pts,dts,flags`. None when packets don't say when they are shown, or say it of two
+/// Reads lines of `pts,dts,pos,flags`. None when packets don't say when they are shown, or say it of two
 /// for the same instant.
 fn packets(text: &str) -> Option<Vec<FrameAt>> {
     let mut frames = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let mut fields = line.split(',');
         let pts: i64 = fields.next()?.parse().ok()?;
-        let flags = fields.nth(1)?;
+        let position = fields.nth(1)?.parse().ok();
+        let flags = fields.next()?;
         if !flags.contains('D') {
-            frames.push(FrameAt { pts, key: flags.starts_with('K') });
+            let order = frames.len();
+            frames.push(FrameAt { pts, key: flags.starts_with('K'), order, position });
         }
     }
     frames.sort_by_key(|frame| frame.pts);
@@ -152,16 +158,19 @@ fn packets(text: &str) -> Option<Vec<FrameAt>> {
     (!frames.is_empty() && !doubled && frames[0].key).then_some(frames)
 }
 
-/// Reads lines of `key_frame,best_effort_timestamp`. Frames without a time are left out.
+/// Reads lines of `key_frame,best_effort_timestamp`. A frame whose time isn't later than the one
+/// before is put right after it, so that each has a time of its own.
 fn frames(text: &str) -> Option<Vec<FrameAt>> {
-    let frame = |line: &str| {
+    let mut frames: Vec<FrameAt> = Vec::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let mut fields = line.split(',');
         let key = fields.next()? == "1";
-        Some(FrameAt { pts: fields.next()?.parse().ok()?, key })
-    };
-    let mut frames: Vec<_> = text.lines().filter_map(frame).collect();
-    frames.dedup_by_key(|frame| frame.pts);
-    frames.is_sorted_by_key(|frame| frame.pts).then_some(frames)
+        let said: Option<i64> = fields.next().and_then(|field| field.parse().ok());
+        let least = frames.last().map(|frame| frame.pts + 1);
+        let pts = said.max(least)?;
+        frames.push(FrameAt { pts, key, ..FrameAt::default() });
+    }
+    Some(frames)
 }
 
 #[cfg(test)]
@@ -169,20 +178,32 @@ mod tests {
     use super::*;
 
     fn index(pts: &[i64], keys: &[usize]) -> FrameIndex {
-        let frame = |(at, pts): (usize, &i64)| FrameAt { pts: *pts, key: keys.contains(&at) };
+        let frame = |(at, pts): (usize, &i64)| FrameAt {
+            pts: *pts,
+            key: keys.contains(&at),
+            ..FrameAt::default()
+        };
         let frames = pts.iter().enumerate().map(frame).collect();
         FrameIndex { time_base: Rational { num: 1, den: 1000 }, frames, seekable: true }
     }
 
     #[test]
     fn packets_are_put_into_the_order_in_which_they_are_shown() {
-        let text = "0,-80,K_\n160,-40,__\n80,0,__\n40,40,_D\n120,80,__,side\n";
+        let text = "0,-80,48,K_\n160,-40,90,__\n80,0,N/A,__\n40,40,9,_D\n120,80,9,__,side\n";
         let frames = packets(text).unwrap();
         let pts: Vec<_> = frames.iter().map(|frame| frame.pts).collect();
         assert_eq!(pts, [0, 80, 120, 160]);
         assert!(frames[0].key && !frames[1].key);
-        assert_eq!(packets("N/A,0,K_\n"), None);
-        assert_eq!(packets("0,0,K_\n0,40,__\n"), None);
+        assert_eq!((frames[0].position, frames[1].position, frames[1].order), (Some(48), None, 2));
+        assert_eq!(packets("N/A,0,0,K_\n"), None);
+        assert_eq!(packets("0,0,0,K_\n0,40,0,__\n"), None);
+    }
+
+    #[test]
+    fn frames_without_times_of_their_own_get_one() {
+        let pts = |text| frames(text).map(|f| f.iter().map(|f| f.pts).collect::<Vec<_>>());
+        assert_eq!(pts("1,0\n0,0\n0,N/A\n0,5\n"), Some(vec![0, 1, 2, 5]));
+        assert_eq!(pts("1,N/A\n"), None);
     }
 
     #[test]

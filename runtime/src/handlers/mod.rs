@@ -8,6 +8,7 @@ pub mod framing;
 pub mod hls;
 pub mod ladder;
 pub mod overlay;
+pub mod frames;
 pub mod probe;
 pub mod transcode;
 
@@ -24,6 +25,7 @@ pub fn builtin() -> Registry {
         .with(hls::Hls)
         .with(ladder::Ladder)
         .with(overlay::Overlay)
+        .with(frames::Frames)
         .with(probe::Probe)
         .with(transcode::Transcode)
 }

@@ -156,15 +156,17 @@ fn wrong_wishes_are_answered_with_what_would_be_right() {
     ] {
         said += &env.redact(&call(&env, "audio", &args).exits(5).stderr);
     }
-    insta::assert_snapshot!(said, @"error: `[ROOT]/project/a.txt` doesn't say which format is wanted
-  cause: `.txt` is none of .m4a, .aac, .mp3, .opus, .ogg, .flac, .wav, .mp4, .m4v, .mov, .mkv and .webm
-hint: name an output that ends in `.m4a`, or in `.mp4` to keep the picture
-error: `[ROOT]/project/a.mp4` has no audio track 4
-  cause: it has 1, counted from 0
-error: `mute` leaves nothing of a file without a picture
-error: a `.webm` file can't hold `h264`, and the picture is not coded anew
-hint: name an output that ends in `.mkv`, or transcode it first
-error: `.opus` takes no sound of 44100 samples per second
-hint: use `sample_rate=48000`");
+    insta::assert_snapshot!(said, @"
+    error: `[ROOT]/project/a.txt` doesn't say which format is wanted
+      cause: `.txt` is none of .m4a, .aac, .mp3, .opus, .ogg, .flac, .wav, .mp4, .m4v, .mov, .mkv and .webm
+    hint: name an output that ends in `.m4a`, or in `.mp4` to keep the picture
+    error: `[ROOT]/project/a.mp4` has no audio track 4
+      cause: it has 1, counted from 0
+    error: `mute` leaves nothing of a file without a picture
+    error: a `.webm` file can't hold `h264`, and the picture is not coded anew
+    hint: name an output that ends in `.mkv`, or transcode it first
+    error: `.opus` takes no sound of 44100 samples per second
+    hint: use `sample_rate=48000`
+    ");
     assert!(!project.join("a.mp3").exists());
 }

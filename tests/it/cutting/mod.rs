@@ -2,6 +2,7 @@
 //! seen and heard in their results.
 
 mod audio;
+mod frames;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,6 +34,25 @@ fn make(env: &TestEnv, name: &str, words: &str) -> PathBuf {
 
 fn call(env: &TestEnv, handler: &str, args: &Value) -> Ran {
     env.run(["call", handler, "--args", &args.to_string()])
+}
+
+/// A source of 160x96 at 25 frames per second whose frames carry their number: ten stripes are its
+/// bits, the lowest first, black or white.
+fn numbered(seconds: u32) -> String {
+    format!(
+        "nullsrc=s=160x96:r=25:d={seconds},\
+         geq=lum=if(bitand(N\\,pow(2\\,floor(X/16)))\\,235\\,16):cb=128:cr=128"
+    )
+}
+
+/// The number that a frame of RGB carries, also when it was turned on its side, to the left.
+fn number(frame: &[u8], width: usize, height: usize) -> u64 {
+    let bit = |index: usize| {
+        let (along, above) = (index * 16 + 8, (9 - index) * 16 + 8);
+        let (x, y) = if width > height { (along, height / 2) } else { (width / 2, above) };
+        u64::from(frame[(y * width + x) * 3] > 128) << index
+    };
+    (0..10).map(bit).sum()
 }
 
 /// What a call returned.
