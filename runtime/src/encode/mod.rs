@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod ladder;
 pub mod layer;
 pub mod picture;
+pub mod reel;
 pub mod run;
 pub mod single;
 pub mod size;

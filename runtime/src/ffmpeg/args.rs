@@ -261,7 +261,8 @@ impl Args {
     }
 }
 
-fn x264_preset(speed: Speed) -> &'static str {
+/// The name of a speed for x264 and x265.
+pub(super) fn x264_preset(speed: Speed) -> &'static str {
     match speed {
         Speed::Ultrafast => "ultrafast",
         Speed::Superfast => "superfast",

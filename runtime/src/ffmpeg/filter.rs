@@ -3,9 +3,11 @@
 use std::fmt::{self, Write as _};
 
 use super::Rational;
+use super::cut::Cut;
 use super::drawing::Draw;
 use super::effect::Effect;
 use super::job::PixelFormat;
+use super::sound::Sound;
 use super::timing::Time;
 
 /// Filters that run one after the other on one stream.
@@ -70,84 +72,18 @@ pub enum Filter {
     Split(u32),
     /// The same sound this many times.
     SplitAudio(u32),
-    /// Makes sound louder by so many decibels, or quieter.
-    Volume(f64),
-    /// Sound that begins at zero: what is missing at the start and in gaps is silence, what is
-    /// before zero is cut.
-    FromZero {
-        /// Samples per second of the result; none keeps them.
-        rate: Option<u32>,
-    },
-    /// Sound at this many samples per second.
-    Rate(u32),
-    /// Sound from one second to another, counted anew from zero.
-    TrimAudio {
-        /// The first second.
-        start: f64,
-        /// The second that isn't heard any more.
-        end: f64,
-    },
-    /// Silence after the end, for ever.
-    PadAudio,
-    /// Silence for so many milliseconds before the start.
-    Delay(u64),
-    /// Adds up the sound of so many streams, for as long as the first lasts.
-    Mix(u32),
-    /// Silence, for ever; it has no input.
-    Silence {
-        /// Samples per second.
-        rate: u32,
-    },
-    /// Holds peaks below so many decibels of full scale.
-    Limit(f64),
-    /// Measures loudness by EBU R128, and says it in the log.
-    MeasureLoudness,
-    /// Keeps the frames at these times, in units of the stream's time base.
-    SelectTimes(Vec<i64>),
-    /// Keeps the frames of these numbers, counted from zero.
-    SelectFrames(Vec<u64>),
-    /// Keeps frames from one number to another, that one left out.
-    TrimFrames {
-        /// The first frame.
-        start: u64,
-        /// The frame after the last.
-        end: u64,
-    },
-    /// Begins video at zero.
-    VideoFromZero,
-    /// So many frames: the last is repeated, or what is too much is left out.
-    ExactFrames(u64),
-    /// Joins so many videos.
-    JoinVideo(u32),
-    /// Joins so many streams of sound.
-    JoinAudio(u32),
-    /// Fades from one video to the next.
-    Crossfade {
-        /// How long.
-        seconds: f64,
-        /// Seconds of the first video at which it begins.
-        offset: f64,
-    },
-    /// Fades from one sound to the next.
-    CrossfadeAudio {
-        /// How long.
-        seconds: f64,
-    },
-    /// Keeps frames that differ from the one before by more than this share.
-    SelectScenes(f64),
     /// Converts to what JPEG holds.
     JpegPixels,
-    /// Draws sound as one picture.
-    Waveform {
-        /// Width and height.
-        size: (u32, u32),
-    },
     /// Draws pictures over video.
     Draw(Draw),
     /// Changes when things happen.
     Time(Time),
     /// Changes how the picture looks.
     Effect(Effect),
+    /// What is done to sound.
+    Sound(Sound),
+    /// What picks, cuts and joins.
+    Cut(Cut),
 }
 
 /// How colours are coded as luma and chroma.
@@ -248,91 +184,18 @@ impl fmt::Display for Filter {
             Filter::ChannelLayout(name) => write(f, "aformat", &[("channel_layouts", name)]),
             Filter::Split(outputs) => write(f, "split", &[("outputs", &outputs.to_string())]),
             Filter::SplitAudio(outputs) => write(f, "asplit", &[("outputs", &outputs.to_string())]),
-            Filter::Volume(decibels) => write(f, "volume", &[("volume", &format!("{decibels}dB"))]),
-            Filter::FromZero { rate } => from_zero(f, *rate),
-            Filter::Rate(rate) => write(f, "aresample", &[("sample_rate", &rate.to_string())]),
-            Filter::TrimAudio { start, end } => trim_audio(f, *start, *end),
-            Filter::PadAudio => write(f, "apad", &[]),
-            Filter::Delay(ms) => write(f, "adelay", &[("delays", &ms.to_string()), ("all", "1")]),
-            Filter::Mix(inputs) => {
-                let inputs = inputs.to_string();
-                let options = [("inputs", inputs.as_str()), ("duration", "first")];
-                write(f, "amix", &[options[0], options[1], ("normalize", "0")])
-            }
-            Filter::Silence { rate } => {
-                write(f, "anullsrc", &[("r", &rate.to_string()), ("cl", "stereo")])
-            }
-            Filter::Limit(decibels) => {
-                let limit = format!("{:.6}", 10_f64.powf(decibels / 20.0));
-                write(f, "alimiter", &[("limit", &limit), ("level", "0"), ("latency", "1")])
-            }
-            Filter::MeasureLoudness => write(f, "ebur128", &[("peak", "true")]),
-            Filter::SelectTimes(times) => {
-                let each: Vec<_> = times.iter().map(|time| format!("eq(pts,{time})")).collect();
-                write(f, "select", &[("expr", &each.join("+"))])
-            }
-            Filter::SelectFrames(numbers) => {
-                let each: Vec<_> = numbers.iter().map(|number| format!("eq(n,{number})")).collect();
-                write(f, "select", &[("expr", &each.join("+"))])
-            }
-            Filter::TrimFrames { start, end } => {
-                let (start, end) = (start.to_string(), end.to_string());
-                write(f, "trim", &[("start_frame", &start), ("end_frame", &end)])
-            }
-            Filter::VideoFromZero => write(f, "setpts", &[("expr", "PTS-STARTPTS")]),
-            Filter::ExactFrames(count) => {
-                write(f, "tpad", &[("stop", "2"), ("stop_mode", "clone")])?;
-                f.write_str(",")?;
-                write(f, "trim", &[("end_frame", &count.to_string())])
-            }
-            Filter::JoinVideo(parts) => join(f, *parts, ("1", "0")),
-            Filter::JoinAudio(parts) => join(f, *parts, ("0", "1")),
-            Filter::Crossfade { seconds, offset } => {
-                let (seconds, offset) = (format!("{seconds:.6}"), format!("{offset:.6}"));
-                write(f, "xfade", &[("duration", &seconds), ("offset", &offset)])
-            }
-            Filter::CrossfadeAudio { seconds } => {
-                write(f, "acrossfade", &[("duration", &format!("{seconds:.6}"))])
-            }
-            Filter::SelectScenes(change) => {
-                write(f, "select", &[("expr", &format!("gt(scene,{change})"))])
-            }
             Filter::JpegPixels => {
                 write(f, "scale", &[("out_range", "pc")])?;
                 f.write_str(",")?;
                 write(f, "format", &[("pix_fmts", "yuvj420p")])
             }
-            Filter::Waveform { size: (w, h) } => {
-                let size = format!("{w}x{h}");
-                write(
-                    f,
-                    "showwavespic",
-                    &[("size", &size), ("colors", "0x3b82f6"), ("filter", "peak")],
-                )
-            }
             Filter::Draw(draw) => draw.fmt(f),
             Filter::Time(time) => time.fmt(f),
             Filter::Effect(effect) => effect.fmt(f),
+            Filter::Sound(sound) => sound.fmt(f),
+            Filter::Cut(cut) => cut.fmt(f),
         }
     }
-}
-
-fn join(f: &mut fmt::Formatter<'_>, parts: u32, (video, audio): (&str, &str)) -> fmt::Result {
-    write(f, "concat", &[("n", &parts.to_string()), ("v", video), ("a", audio)])
-}
-
-fn from_zero(f: &mut fmt::Formatter<'_>, rate: Option<u32>) -> fmt::Result {
-    let rate = rate.map(|rate| rate.to_string());
-    let mut options: Vec<_> = rate.iter().map(|rate| ("sample_rate", rate.as_str())).collect();
-    options.extend([("async", "1"), ("first_pts", "0")]);
-    write(f, "aresample", &options)
-}
-
-fn trim_audio(f: &mut fmt::Formatter<'_>, start: f64, end: f64) -> fmt::Result {
-    let (start, end) = (format!("{start:.6}"), format!("{end:.6}"));
-    write(f, "atrim", &[("start", &start), ("end", &end)])?;
-    f.write_str(",")?;
-    write(f, "asetpts", &[("expr", "PTS-STARTPTS")])
 }
 
 fn steady(f: &mut fmt::Formatter<'_>, rate: Option<u32>) -> fmt::Result {

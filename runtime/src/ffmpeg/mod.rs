@@ -4,6 +4,7 @@
 //! back what ffmpeg counted, [`failure`] turns what went wrong into one plain sentence.
 
 pub mod args;
+pub mod cut;
 pub mod drawing;
 pub mod effect;
 pub mod exec;
@@ -21,6 +22,8 @@ pub mod picture;
 pub mod probe;
 pub mod progress;
 pub mod rational;
+pub mod sound;
+pub mod splice;
 pub mod timing;
 
 use std::path::PathBuf;

@@ -166,6 +166,7 @@ fn jpeg_scale(quality: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ffmpeg::cut::Cut;
 
     fn shown(job: &PictureJob) -> String {
         let words: Vec<_> = args(job).iter().map(|w| w.to_string_lossy().into_owned()).collect();
@@ -179,7 +180,7 @@ mod tests {
             input: Input { seek: Some(1.25), ..Input::of("/in/a.mp4") },
             stream: 0,
             keyframes_only: false,
-            filters: Chain(vec![Filter::SelectTimes(vec![512, 1024])]),
+            filters: Chain(vec![Filter::Cut(Cut::SelectTimes(vec![512, 1024]))]),
             coding: PictureCoding::Raw(Channels::Bgr),
             most: 2,
             to: To::Pipe,

@@ -2,14 +2,17 @@
 
 pub mod audio;
 pub mod check;
+pub mod clips;
+pub mod concat;
 pub mod echo;
 pub mod effects;
+pub mod frames;
 pub mod framing;
 pub mod hls;
 pub mod ladder;
 pub mod overlay;
-pub mod frames;
 pub mod probe;
+pub mod sequence;
 pub mod transcode;
 
 use crate::handler::Registry;
@@ -19,6 +22,8 @@ pub fn builtin() -> Registry {
     Registry::new()
         .with(audio::AudioHandler)
         .with(check::Check)
+        .with(clips::Clips)
+        .with(concat::Concat)
         .with(echo::Echo)
         .with(effects::Effects)
         .with(framing::Framing)
@@ -27,5 +32,6 @@ pub fn builtin() -> Registry {
         .with(overlay::Overlay)
         .with(frames::Frames)
         .with(probe::Probe)
+        .with(sequence::Sequence)
         .with(transcode::Transcode)
 }

@@ -99,6 +99,17 @@ impl Files {
         Ok(path)
     }
 
+    /// The local path of an input that is a folder.
+    pub fn folder(&self, file: &InputFile) -> Result<PathBuf, Failure> {
+        let reference =
+            FileRef::parse(file.as_str()).map_err(|e| bad_reference(file.as_str(), &e))?;
+        let path = self.resolve(&reference)?;
+        if path.is_dir() {
+            return Ok(path);
+        }
+        Err(Failure::new(FailureKind::InvalidInput, format!("`{}` isn't a folder", file.as_str())))
+    }
+
     /// A place for an output: where `file` says, or an artifact called `default_name`.
     pub fn output(
         &self,

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{call, called, decoded, make, numbered, world};
+use vdeploy_runtime::function::Entry;
+
+use super::{call, called, decoded, make, numbered, streams, world};
 use crate::env::TestEnv;
 
 /// What `.npy` says it holds, and its data.
@@ -251,6 +253,38 @@ fn pictures_sheets_and_previews_are_written() {
     );
     let pixels = decoded(&contact, "-vf crop=160:96:172:6 -f rawvideo -pix_fmt rgb24");
     assert_eq!(numbers(&pixels, 160, 96), [30]);
+}
+
+#[test]
+fn pictures_become_a_video_again() {
+    let env = world("frames");
+    env.publish("sequence", Entry::Builtin { handler: "sequence".into() }, |_| {});
+    let words =
+        format!("-f lavfi -i {} -c:v libx264 -preset ultrafast -pix_fmt yuv420p", numbered(1));
+    let clip = make(&env, "a.mp4", &words);
+    for format in ["png", "jpeg", "webp"] {
+        let (folder, output) =
+            (env.project().join(format), env.project().join(format!("{format}.mp4")));
+        called(
+            &env,
+            "frames",
+            &json!({ "input": clip, "output": folder, "every": 2, "format": format }),
+        );
+        std::fs::write(folder.join("notes.txt"), "not a picture").unwrap();
+        let args =
+            json!({ "input": folder, "output": output, "fps": 29.97, "preset": "ultrafast" });
+        let said = called(&env, "sequence", &args);
+        assert_eq!((&said["pictures"], &said["verified"]["frames_out"]), (&json!(13), &json!(13)));
+        let [video] = streams(&output, "video").try_into().unwrap();
+        assert_eq!(video["r_frame_rate"], "30000/1001", "{format}");
+        let pixels = decoded(&output, "-f rawvideo -pix_fmt rgb24");
+        let expected: Vec<u64> = (0..25).step_by(2).collect();
+        assert_eq!(numbers(&pixels, 160, 96), expected, "{format}");
+    }
+    let empty = env.project().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let said = call(&env, "sequence", &json!({ "input": empty })).exits(5).stderr;
+    assert!(said.contains("has no pictures"), "{said}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod audio;
 mod frames;
+mod reels;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

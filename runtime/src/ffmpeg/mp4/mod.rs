@@ -4,6 +4,7 @@
 //! takes to start. Sections are those of ISO/IEC 14496-12:2015. Only headers are read, by seeking,
 //! so memory doesn't grow with the file. Whatever is unusual is an error, and ffprobe's to judge.
 
+pub mod avc;
 pub mod samples;
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};

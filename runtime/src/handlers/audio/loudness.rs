@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::ffmpeg::filter::Filter;
 use crate::ffmpeg::log::Log;
+use crate::ffmpeg::sound::Sound;
 
 /// Sound below this is silence, to which no gain leads anywhere (the gate of BS.1770).
 const SILENCE: f64 = -69.9;
@@ -62,10 +63,15 @@ impl Gain {
     /// The filters that apply it. True peaks lie between samples, so the limiter works on four
     /// times as many (BS.1770-4, annex 2) and a little below the ceiling.
     pub(super) fn filters(self, rate: u32) -> Vec<Filter> {
-        let mut filters = vec![Filter::Volume((self.decibels * 100.0).round() / 100.0)];
+        let mut filters =
+            vec![Filter::Sound(Sound::Volume((self.decibels * 100.0).round() / 100.0))];
         if let Some(ceiling) = self.ceiling {
             let fine = rate.saturating_mul(4).clamp(96_000, 192_000);
-            filters.extend([Filter::Rate(fine), Filter::Limit(ceiling - 0.2), Filter::Rate(rate)]);
+            filters.extend([
+                Filter::Sound(Sound::Rate(fine)),
+                Filter::Sound(Sound::Limit(ceiling - 0.2)),
+                Filter::Sound(Sound::Rate(rate)),
+            ]);
         }
         filters
     }

@@ -24,6 +24,7 @@ use crate::ffmpeg::filter::{Chain, Filter};
 use crate::ffmpeg::job::{Container, Input};
 use crate::ffmpeg::picture::{self, PictureCoding, PictureJob, To};
 use crate::ffmpeg::probe::{Count, Media};
+use crate::ffmpeg::sound::Sound;
 use crate::handler::{Context, Handler};
 use crate::storage::{InputFile, StagedOutput};
 use crate::wire::{Artifact, Failure, FailureKind, Phase, Progress};
@@ -266,7 +267,7 @@ impl<'a> Making<'a> {
             input: Input::of(self.target),
             stream,
             keyframes_only: false,
-            filters: Chain(vec![Filter::Waveform { size: WAVEFORM }]),
+            filters: Chain(vec![Filter::Sound(Sound::Waveform { size: WAVEFORM })]),
             coding: PictureCoding::Png,
             most: 1,
             to: To::File(drawn.path()),

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::pick::Run;
+use crate::ffmpeg::cut::Cut;
 use crate::ffmpeg::exec::{self, ExecError};
 use crate::ffmpeg::failure;
 use crate::ffmpeg::filter::{Chain, Filter};
@@ -60,7 +61,7 @@ impl Fetch<'_> {
                 frame.map_or(Ok(()), |frame| put(*frame, pixels))
             };
             let brought = exec::frames(program, args, bytes, cancel, each).await?;
-            Ok(brought.map_err(Stopped::Write)?)
+            brought.map_err(Stopped::Write)
         })
         .await
     }
@@ -146,8 +147,10 @@ impl Fetch<'_> {
     ) -> PictureJob {
         let at = |index: &usize| self.index.frames[*index].pts;
         let select = match self.index.seekable {
-            true => Filter::SelectTimes(run.frames.iter().map(at).collect()),
-            false => Filter::SelectFrames(run.frames.iter().map(|frame| *frame as u64).collect()),
+            true => Filter::Cut(Cut::SelectTimes(run.frames.iter().map(at).collect())),
+            false => Filter::Cut(Cut::SelectFrames(
+                run.frames.iter().map(|frame| *frame as u64).collect(),
+            )),
         };
         let mut filters = Chain(vec![select]);
         filters.0.extend(self.filters.0.iter().cloned());

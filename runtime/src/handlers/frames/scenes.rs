@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::ffmpeg::cut::Cut;
 use crate::ffmpeg::filter::{Chain, Filter};
 use crate::ffmpeg::graph::Graph;
 use crate::ffmpeg::job::Source;
@@ -32,7 +33,7 @@ pub(super) async fn find(
 fn args(path: &Path, stream: u32, change: f64) -> Vec<OsString> {
     let mut graph = Graph::default();
     let small = Filter::Scale { size: (16, 16), to_video_range: false, matrix: None };
-    let chain = Chain(vec![Filter::SelectScenes(change), small]);
+    let chain = Chain(vec![Filter::Cut(Cut::SelectScenes(change)), small]);
     let kept = graph.chain(&[Source { input: 0, stream }.into()], chain);
     let mut args: Vec<OsString> = vec!["-nostdin".into(), "-copyts".into()];
     args.extend(input::guards());

@@ -9,7 +9,7 @@ mod font;
 mod highlight;
 mod plan;
 mod raster;
-mod text;
+pub(crate) mod text;
 
 use schemars::JsonSchema;
 use serde::Serialize;

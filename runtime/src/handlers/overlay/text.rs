@@ -43,14 +43,14 @@ pub struct Placed {
 
 /// All texts of a call, drawn.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Texts {
-    pub(super) layers: Vec<Layer>,
-    pub(super) placed: Vec<Placed>,
-    pub(super) notes: Vec<String>,
+pub(crate) struct Texts {
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) placed: Vec<Placed>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// Draws `texts` for a picture of `size`.
-pub(super) async fn draw(cx: &Context, texts: &[Text], size: (u32, u32)) -> Result<Texts, Failure> {
+pub(crate) async fn draw(cx: &Context, texts: &[Text], size: (u32, u32)) -> Result<Texts, Failure> {
     let folder = cx.files().scratch();
     let fonts = folder.join("fonts");
     let mut families = Vec::with_capacity(texts.len());

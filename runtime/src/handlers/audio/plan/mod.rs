@@ -12,6 +12,7 @@ use crate::ffmpeg::job::{
     SoundFile, Source, Speed, Video, VideoCodec,
 };
 use crate::ffmpeg::probe::{AudioStream, Media, Stream};
+use crate::ffmpeg::sound::Sound;
 use crate::wire::{Failure, FailureKind};
 
 /// Samples per second where files of several rates meet.
@@ -117,14 +118,14 @@ pub(super) fn plan(
 pub(super) fn measure(args: &Args, sources: &Sources<'_>) -> Result<Job, Failure> {
     let mut heard = heard(args, sources)?;
     let mut chain = channels(args);
-    chain.push(Filter::MeasureLoudness);
+    chain.push(Filter::Sound(Sound::MeasureLoudness));
     let link = heard.graph.chain(&[heard.link.into()], Chain(chain));
     Ok(measuring(inputs(sources), heard.graph, Origin::Graph(link)))
 }
 
 /// The run that measures a result.
 pub(super) fn measure_result(path: &Path, stream: u32) -> Job {
-    let chain = Chain(vec![Filter::MeasureLoudness]);
+    let chain = Chain(vec![Filter::Sound(Sound::MeasureLoudness)]);
     let origin = Origin::Stream(Source { input: 0, stream }, chain);
     measuring(vec![Input::of(path)], Graph::default(), origin)
 }
@@ -273,8 +274,8 @@ fn heard(args: &Args, sources: &Sources<'_>) -> Result<Heard, Failure> {
         }
         None if sources.replace.is_none() && layered => {
             let seconds = length(file).ok_or_else(|| silent(file))?;
-            let trim = Filter::TrimAudio { start: 0.0, end: seconds };
-            let chain = Chain(vec![Filter::Silence { rate: COMMON_RATE }, trim]);
+            let trim = Filter::Sound(Sound::TrimAudio { start: 0.0, end: seconds });
+            let chain = Chain(vec![Filter::Sound(Sound::Silence { rate: COMMON_RATE }), trim]);
             (graph.chain(&[], chain), COMMON_RATE, 2)
         }
         None => return Err(silent(file)),
@@ -285,9 +286,13 @@ fn heard(args: &Args, sources: &Sources<'_>) -> Result<Heard, Failure> {
         let input = first + 1 + u32::try_from(index).unwrap_or(u32::MAX);
         let mut chain: Vec<_> =
             tracks::layout(sound).map(Filter::ChannelLayout).into_iter().collect();
-        chain.extend([Filter::FromZero { rate: Some(COMMON_RATE) }, Filter::Volume(layer.volume)]);
+        chain.extend([
+            Filter::Sound(Sound::FromZero { rate: Some(COMMON_RATE) }),
+            Filter::Sound(Sound::Volume(layer.volume)),
+        ]);
         chain.extend(
-            (layer.start > 0.0).then(|| Filter::Delay((layer.start * 1000.0).round() as u64)),
+            (layer.start > 0.0)
+                .then(|| Filter::Sound(Sound::Delay((layer.start * 1000.0).round() as u64))),
         );
         let pad = Pad::Stream(Source { input, stream: stream.index });
         all.push(graph.chain(&[pad], Chain(chain)).into());
@@ -295,7 +300,7 @@ fn heard(args: &Args, sources: &Sources<'_>) -> Result<Heard, Failure> {
     let link = match all.len() {
         1 => link,
         count => {
-            let mix = Filter::Mix(u32::try_from(count).unwrap_or(u32::MAX));
+            let mix = Filter::Sound(Sound::Mix(u32::try_from(count).unwrap_or(u32::MAX)));
             graph.chain(&all, Chain(vec![mix]))
         }
     };
@@ -310,14 +315,17 @@ fn voice(
     layered: bool,
 ) -> Result<Chain, Failure> {
     let mut chain: Vec<_> = tracks::layout(sound).map(Filter::ChannelLayout).into_iter().collect();
-    chain.push(Filter::FromZero { rate: layered.then_some(COMMON_RATE) });
-    chain.extend(args.volume.map(Filter::Volume));
+    chain.push(Filter::Sound(Sound::FromZero { rate: layered.then_some(COMMON_RATE) }));
+    chain.extend(args.volume.map(|by| Filter::Sound(Sound::Volume(by))));
     if sources.replace.is_some() {
         let seconds = length(sources.main).ok_or_else(|| {
             let name = sources.main.name;
             Failure::new(FailureKind::InvalidInput, format!("`{name}` doesn't say how long it is"))
         })?;
-        chain.extend([Filter::PadAudio, Filter::TrimAudio { start: 0.0, end: seconds }]);
+        chain.extend([
+            Filter::Sound(Sound::PadAudio),
+            Filter::Sound(Sound::TrimAudio { start: 0.0, end: seconds }),
+        ]);
     }
     Ok(Chain(chain))
 }
@@ -333,7 +341,7 @@ fn channels(args: &Args) -> Vec<Filter> {
 fn finish(args: &Args, heard: &Heard, gain: Option<Gain>) -> Chain {
     let mut chain = channels(args);
     chain.extend(gain.map(|gain| gain.filters(heard.rate)).unwrap_or_default());
-    chain.extend(args.wanted_rate().map(Filter::Rate));
+    chain.extend(args.wanted_rate().map(|rate| Filter::Sound(Sound::Rate(rate))));
     Chain(chain)
 }
 

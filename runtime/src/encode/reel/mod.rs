@@ -1,0 +1,105 @@
+//! Parts of videos, one after the other, as one video.
+//!
+//! Where sources truly match, packets go over as they are and only the frames between a cut and the
+//! next keyframe are coded anew ([`smart`], [`splice`]). Everywhere else all parts are brought to
+//! one size, rate and sound in a single run ([`normal`]). Sound is always joined as samples and
+//! coded once: packets of two files don't fit together without a gap.
+
+pub mod make;
+pub mod normal;
+pub mod open;
+pub mod smart;
+mod sound;
+pub mod splice;
+pub mod wish;
+
+use std::ops::Range;
+use std::path::Path;
+
+use crate::encode::layer::Layer;
+use crate::ffmpeg::Rational;
+use crate::ffmpeg::index::FrameIndex;
+use crate::ffmpeg::job::Input;
+use crate::ffmpeg::probe::{AudioStream, Media, Stream, VideoStream};
+
+/// A part of a video.
+#[derive(Clone, Debug)]
+pub struct Segment<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// What the caller called it.
+    pub name: &'a str,
+    /// What it is.
+    pub media: &'a Media,
+    /// Its video stream.
+    pub stream: &'a Stream,
+    /// The picture in it.
+    pub video: &'a VideoStream,
+    /// Its frames.
+    pub index: &'a FrameIndex,
+    /// Those that are taken.
+    pub frames: Range<usize>,
+    /// What is drawn over it, in a picture of the target's size.
+    pub caption: Option<Layer>,
+}
+
+impl Segment<'_> {
+    /// Seconds from the start of the file to the start of the frame at `at`, or to the end.
+    fn clock(&self, at: usize) -> f64 {
+        let first = self.index.frames.first().map_or(0, |frame| frame.pts) as f64;
+        let begin = first * self.index.time_base.value() - self.media.start;
+        begin
+            + if at < self.index.frames.len() {
+                self.index.seconds(at)
+            } else {
+                self.index.duration()
+            }
+    }
+
+    /// Seconds from the start of the file at which it begins.
+    pub fn start(&self) -> f64 {
+        self.clock(self.frames.start)
+    }
+
+    /// Its frames per second: the rate that its times are made for, where the average says as much.
+    pub fn rate(&self) -> Option<Rational> {
+        let (base, average) = (self.video.base_rate, self.video.rate());
+        let near = |base: &Rational| {
+            average.is_some_and(|average| (average.value() / base.value() - 1.0).abs() < 0.01)
+        };
+        base.filter(near).or(average)
+    }
+
+    /// Seconds that it lasts.
+    pub fn seconds(&self) -> f64 {
+        self.clock(self.frames.end) - self.start()
+    }
+
+    /// All frames of the file.
+    pub fn is_whole(&self) -> bool {
+        self.frames == (0..self.index.frames.len())
+    }
+
+    /// The time between a frame and the one before it: whoever begins to read there gets the frame
+    /// first, however times are rounded.
+    fn before(&self, at: usize) -> f64 {
+        match at.checked_sub(1) {
+            None => 0.0,
+            Some(earlier) => (self.clock(earlier) + self.clock(at)) / 2.0,
+        }
+    }
+
+    /// The file as an input that gives exactly its frames.
+    fn input(&self) -> Input {
+        let Range { start, end } = self.frames;
+        let seek = (start > 0 && self.index.seekable).then(|| self.before(start));
+        let length = (end < self.index.frames.len() && self.index.seekable)
+            .then(|| self.before(end) - seek.unwrap_or(0.0));
+        Input { seek, length, ..Input::of(self.path) }
+    }
+
+    /// The sound that players choose.
+    fn sound(&self) -> Option<(&Stream, &AudioStream)> {
+        self.media.audio().into_iter().find(|(_, sound)| sound.channels > 0)
+    }
+}
