@@ -29,6 +29,7 @@ mod logs;
 mod manifest;
 mod map;
 mod media;
+mod media_pictures;
 mod misbehave;
 mod overlay;
 mod picture;

@@ -63,7 +63,7 @@ fn lines() -> impl Iterator<Item = Line> {
 }
 
 /// The folder of files: beside the checkout, or further up.
-fn folder() -> Option<PathBuf> {
+pub fn folder() -> Option<PathBuf> {
     let found = repository().ancestors().map(|up| up.join("shared/media")).find(|dir| dir.is_dir());
     if found.is_none() {
         eprintln!("skipped: there is no folder `shared/media`");
@@ -142,7 +142,7 @@ fn transcoded(env: &TestEnv, path: &Path) -> String {
 }
 
 /// The first line of an error and its first cause, without paths.
-fn failed(ran: &Ran, path: &Path) -> String {
+pub fn failed(ran: &Ran, path: &Path) -> String {
     assert_eq!(ran.code, 5, "{ran:?}");
     assert!(!ran.stderr.contains("panicked"), "{ran:?}");
     let error = ran.stderr.lines().skip_while(|line| !line.starts_with("error:"));
@@ -150,7 +150,7 @@ fn failed(ran: &Ran, path: &Path) -> String {
     lines.join("; ").replace(&path.display().to_string(), "FILE")
 }
 
-fn judged(output: &Path) -> String {
+pub fn judged(output: &Path) -> String {
     let probe = ffprobe(output);
     let streams = probe["streams"].as_array().unwrap();
     let kind = |kind: &'static str| streams.iter().filter(move |s| s["codec_type"] == kind);

@@ -297,3 +297,6 @@ impl Part {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,3 +226,6 @@ fn filling(picture: &Picture, size: (u32, u32)) -> Layer {
     let pixels = Pixels::File { path, format, size: picture.size };
     Layer::still(pixels, ((wide - width) / 2.0, (high - height) / 2.0), (width, height))
 }
+
+#[cfg(test)]
+mod tests;
