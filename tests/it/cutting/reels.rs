@@ -216,7 +216,7 @@ fn videos_of_all_kinds_are_brought_to_one_size_rate_and_sound() {
     );
     let old = make(
         &env,
-        "c.avi",
+        "c.mkv",
         "-f lavfi -i color=red:s=320x192:r=50:d=1 -f lavfi -i sine=d=1:r=22050 -c:v mpeg4 -c:a mp3",
     );
     let output = env.project().join("o.mp4");
