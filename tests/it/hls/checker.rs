@@ -385,13 +385,14 @@ fn dash(folder: &Path, pictures: &[Rendition]) {
     if !manifest.exists() {
         return;
     }
-    let probe = ffprobe(&manifest, &["-select_streams", "v", "-count_packets", "-show_streams"]);
-    let mut found: Vec<_> = probe["streams"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|stream| text(stream, "nb_read_packets").parse::<usize>().unwrap())
-        .collect();
+    // One at a time: ffmpeg 5.1 ends with the first of several that ends.
+    let count = |index: usize| {
+        let stream = format!("v:{index}");
+        let args = ["-select_streams", &stream, "-count_packets", "-show_streams"];
+        let probe = ffprobe(&manifest, &args);
+        text(&probe["streams"][0], "nb_read_packets").parse::<usize>().unwrap()
+    };
+    let mut found: Vec<_> = (0..pictures.len()).map(count).collect();
     let mut frames: Vec<_> = pictures.iter().map(|picture| picture.frames).collect();
     found.sort_unstable();
     frames.sort_unstable();

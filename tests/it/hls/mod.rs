@@ -1,5 +1,6 @@
 //! `hls`: streams of awkward little clips, each held against the rules that players' makers give.
 
+mod browser;
 mod checker;
 
 use std::path::{Path, PathBuf};
@@ -255,4 +256,46 @@ fn a_stream_appears_whole_or_not_at_all_and_never_over_another() {
     let ran = env.run(["call", "hls", "--args", &args.to_string()]).exits(5);
     assert!(ran.stderr.contains("already exists"), "{ran:?}");
     assert_eq!(std::fs::read_to_string(env.project().join("out/mine.txt")).unwrap(), "mine");
+}
+
+/// A stream to play: small, with sound, of several segments.
+fn playable(args: Value) -> TestEnv {
+    let env = hls();
+    let video = picture(NTSC, 6);
+    let input = ["-f", "lavfi", "-i", &video, "-f", "lavfi", "-i", "sine=d=6", "-c:a", "aac"];
+    clip(&env, "in.mp4", &[&input[..], &["-bf", "2"], &H264[..]].concat());
+    streamed(&env, args);
+    env
+}
+
+/// Played to the end, without waiting, and without a gap in what was loaded.
+fn smooth(played: &Value) {
+    assert_eq!(played["ended"], true, "{played}");
+    assert_eq!((&played["waits"], &played["gaps"]), (&json!(0), &json!(0)), "{played}");
+    let (time, duration) = (played["time"].as_f64().unwrap(), played["duration"].as_f64().unwrap());
+    assert!((time - duration).abs() < 0.1 && (duration - 6.006).abs() < 0.1, "{played}");
+}
+
+#[test]
+fn chromium_plays_it_to_the_end() {
+    let env = playable(json!({ "preset": "veryfast" }));
+    let Some(played) = browser::chromium(&env) else { return };
+    smooth(&played);
+}
+
+#[test]
+fn hls_js_changes_between_renditions() {
+    let env = playable(json!({ "preset": "veryfast" }));
+    let Some(played) = browser::hls_js(&env) else { return };
+    smooth(&played);
+    assert_eq!(played["levels"].as_array().unwrap().last(), Some(&json!(1)), "{played}");
+    assert_eq!(played["widths"], json!([78, 160]), "{played}");
+}
+
+#[test]
+fn hls_js_plays_transport_streams() {
+    let env = playable(json!({ "segments": "ts", "preset": "veryfast" }));
+    let Some(played) = browser::hls_js(&env) else { return };
+    smooth(&played);
+    assert_eq!(played["widths"], json!([78, 160]), "{played}");
 }
