@@ -65,6 +65,8 @@ pub struct Written {
     pub samples: u64,
     /// When the last one ends.
     pub end: i64,
+    /// How much later than zero the first picture came; it stands from zero on all the same.
+    pub late: i64,
 }
 
 /// One segment.
@@ -162,6 +164,9 @@ impl Packager<'_> {
             if is_sound && self.time(&sample) >= self.task.until {
                 break;
             }
+            if !is_sound && last.is_none() {
+                self.from_zero(&mut sample);
+            }
             if is_sound {
                 // The last frame is said to be shorter, where its end isn't heard.
                 sample.duration = sample.duration.max(AAC_FRAME);
@@ -181,6 +186,15 @@ impl Packager<'_> {
             Some(cut) if track.media == MediaKind::Video => Err(misaligned(*cut)),
             _ => Ok(self.written),
         }
+    }
+
+    /// A first picture that comes late stands from zero on, so that nothing is missing at the start.
+    fn from_zero(&mut self, first: &mut Sample) {
+        let late = first.shown.clamp(0, first.decoded.max(0));
+        first.shown -= late;
+        first.decoded -= late;
+        first.duration = first.duration.saturating_add(u32::try_from(late).unwrap_or(u32::MAX));
+        self.written.late = late;
     }
 
     fn take(&mut self, sample: Sample, cancel: &CancellationToken) -> Result<(), PackagingError> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use vdeploy_runtime::function::Entry;
 
 use self::checker::Stream;
-use crate::env::TestEnv;
+use crate::env::{TestEnv, repository};
 
 /// Frames per second that come out right in no decimal.
 const NTSC: &str = "30000/1001";
@@ -298,4 +298,27 @@ fn hls_js_plays_transport_streams() {
     let Some(played) = browser::hls_js(&env) else { return };
     smooth(&played);
     assert_eq!(played["widths"], json!([78, 160]), "{played}");
+}
+
+/// Files as people have them: VFR and turned, with edit lists, several tracks, subtitles, times
+/// that don't start at zero, lengths that are wrong. They lie beside a checkout, if at all.
+#[test]
+fn real_files_become_streams_that_obey_the_rules() {
+    let found = repository().ancestors().map(|up| up.join("shared/media")).find(|dir| dir.is_dir());
+    let Some(folder) = found else {
+        eprintln!("skipped: there is no folder `shared/media`");
+        return;
+    };
+    let env = hls();
+    for name in [
+        "rot180_vfr_720p.mp4",
+        "subs_srt_1080x720.mkv",
+        "pts_starts_at_10s_sar.mp4",
+        "h264_444_editlist_1fps.mp4",
+        "fragmented_bogus_duration.mp4",
+    ] {
+        println!("{name}");
+        streamed(&env, json!({ "input": folder.join(name), "rungs": [{ "height": 144 }] }));
+        std::fs::remove_dir_all(env.project().join("out")).unwrap();
+    }
 }

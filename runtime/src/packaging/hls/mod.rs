@@ -126,8 +126,7 @@ impl Picture {
     /// Frames per second, on average where that varies. Times that are rounded in the source don't
     /// keep a usual rate from being recognised.
     pub fn frame_rate(&self) -> Rational {
-        let first = self.written.keyframes.first().map_or(0, |keyframe| keyframe.shown);
-        let seconds = self.written.seconds(self.written.end - first);
+        let seconds = self.written.seconds(self.written.end - self.written.late);
         let rate = Rational::from_rate(self.written.samples as f64 / seconds);
         rate.unwrap_or(Rational { num: 1, den: 1 })
     }

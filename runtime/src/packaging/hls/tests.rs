@@ -22,6 +22,7 @@ fn written(codec: &str, scale: u64) -> Written {
         ],
         samples: 450,
         end: 450_450,
+        late: 0,
     }
 }
 
