@@ -21,6 +21,7 @@ pub mod children;
 pub mod client;
 pub mod clock;
 pub mod color;
+pub mod database;
 pub mod dispatch;
 pub mod encode;
 pub mod environment;

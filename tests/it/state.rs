@@ -37,6 +37,21 @@ fn nobody_else_can_read_the_state() {
 }
 
 #[test]
+fn a_damaged_database_is_said_to_be_one_once() {
+    let env = TestEnv::new();
+    env.write("vdeploy.toml", MANIFEST);
+    env.vdeploy("deploy -y").exits(0);
+    let garbage = "certainly not a database".repeat(99);
+    for (file, command) in [("queue.db", "calls ls"), ("environments/main/state.db", "state list")]
+    {
+        std::fs::write(env.vdeploy_home().join(file), &garbage).unwrap();
+        let stderr = env.vdeploy(command).exits(1).stderr;
+        assert_eq!(stderr.matches("not a database").count(), 1, "{stderr}");
+        assert_eq!(stderr.matches("cause:").count(), 1, "{stderr}");
+    }
+}
+
+#[test]
 fn a_state_of_a_later_version_is_refused() {
     let env = TestEnv::new();
     env.write("vdeploy.toml", MANIFEST);

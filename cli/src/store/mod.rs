@@ -13,6 +13,7 @@ use std::io;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use vdeploy_runtime::database::DatabaseError;
 
 pub use lock::{Holder, Lock, LockError, break_lock, read_holder};
 pub use memory::MemoryStore;
@@ -92,7 +93,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What it said.
         #[source]
-        source: rusqlite::Error,
+        source: DatabaseError,
     },
     /// The disk said no.
     #[error("can't create the state in `{}`", path.display())]

@@ -326,5 +326,5 @@ fn damaged_or_at(app: &str, path: &Path, error: rusqlite::Error) -> StoreError {
 }
 
 fn at(path: &Path, source: rusqlite::Error) -> StoreError {
-    StoreError::Database { path: path.to_owned(), source }
+    StoreError::Database { path: path.to_owned(), source: source.into() }
 }

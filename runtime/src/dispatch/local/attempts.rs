@@ -4,9 +4,14 @@ use jiff::Timestamp;
 use rusqlite::params;
 use serde_json::Value;
 
-use super::queue::{Queue, to_json};
+use super::queue::{Queue, timestamp, to_json};
 use super::record::CallState;
 use crate::wire::{Failure, Outcome, Progress};
+
+/// The comparison with 0 is for SQLite, which takes the index of those that were put off only when
+/// told that no others are wanted.
+const NEXT_DUE: &str = "SELECT min(not_before) FROM calls
+                        WHERE state = 'queued' AND not_before > 0 AND not_before > ?1";
 
 impl Queue {
     /// A worker has it, unless it has ended.
@@ -88,6 +93,15 @@ impl Queue {
         Ok(changed == 1)
     }
 
+    /// When the next call that was put off may start.
+    pub(super) fn next_due(&self, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
+        let due: Option<i64> = self
+            .db
+            .prepare_cached(NEXT_DUE)?
+            .query_row([now.as_millisecond()], |row| row.get(0))?;
+        Ok(due.map(timestamp))
+    }
+
     fn end_attempt(
         &self,
         seq: i64,
@@ -143,5 +157,18 @@ impl Queue {
             .prepare_cached("UPDATE attempts SET progress = ?3 WHERE call = ?1 AND attempt = ?2")?
             .execute(params![seq, attempt, to_json(progress)])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_off_is_found_without_walking_all_that_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Queue::open(&folder.path().join("queue.db")).unwrap();
+        let plan = queue.plan(NEXT_DUE);
+        assert_eq!(plan, ["SEARCH calls USING COVERING INDEX calls_due (not_before>?)"]);
     }
 }

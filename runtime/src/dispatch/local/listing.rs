@@ -47,17 +47,13 @@ impl Queue {
         found.map(|(seq, call)| self.with_attempts(seq, call)).transpose()
     }
 
-    /// Calls that pass the filter, newest first unless it says otherwise.
+    /// Calls that pass the filter, newest first unless it says otherwise; those of a map by the
+    /// places of their inputs.
     pub(super) fn calls(&self, filter: &CallFilter) -> rusqlite::Result<Vec<CallRecord>> {
-        let (conditions, mut values) = filter.conditions();
-        values.push(Box::new(filter.limit.map_or(-1, |limit| limit as i64)));
-        let order = if filter.oldest_first { "ASC" } else { "DESC" };
+        let (select, values) = filter.select();
         let rows: Vec<_> = self
             .db
-            .prepare(&format!(
-                "SELECT {COLUMNS} FROM calls JOIN functions ON functions.id = calls.function
-                 WHERE {conditions} ORDER BY calls.seq {order} LIMIT ?"
-            ))?
+            .prepare(&select)?
             .query_map(rusqlite::params_from_iter(values), call_record)?
             .collect::<Result<_, _>>()?;
         rows.into_iter().map(|(seq, call)| self.with_attempts(seq, call)).collect()
@@ -114,6 +110,20 @@ impl CallFilter {
             && may(&self.function, &callee.function)
     }
 
+    /// The statement that lists what passes, and the values in it.
+    fn select(&self) -> (String, Vec<Box<dyn ToSql>>) {
+        let (conditions, mut values) = self.conditions();
+        values.push(Box::new(self.limit.map_or(-1, |limit| limit as i64)));
+        let order = if self.oldest_first { "ASC" } else { "DESC" };
+        // The index of a map's calls has them in this order; any other would have to sort them all.
+        let column = if self.map.is_some() { "map_index" } else { "seq" };
+        let select = format!(
+            "SELECT {COLUMNS} FROM calls JOIN functions ON functions.id = calls.function
+             WHERE {conditions} ORDER BY calls.{column} {order} LIMIT ?"
+        );
+        (select, values)
+    }
+
     /// As SQL on `calls` joined with `functions`, and the values in it.
     fn conditions(&self) -> (String, Vec<Box<dyn ToSql>>) {
         let mut conditions = vec!["1 = 1".to_owned()];
@@ -164,4 +174,21 @@ fn call_record(row: &Row<'_>) -> rusqlite::Result<(i64, CallRecord)> {
         cost: row.get(14)?,
     };
     Ok((row.get(0)?, call))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_calls_of_all_and_of_a_map_are_found_without_sorting_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Queue::open(&folder.path().join("queue.db")).unwrap();
+        let join = "SEARCH functions USING INTEGER PRIMARY KEY (rowid=?)";
+        let (select, _) = CallFilter { limit: Some(20), ..CallFilter::default() }.select();
+        assert_eq!(queue.plan(&select), ["SCAN calls", join]);
+        let map = CallFilter { map: Some("m".into()), limit: Some(20), ..CallFilter::default() };
+        let (select, _) = map.select();
+        assert_eq!(queue.plan(&select), ["SEARCH calls USING INDEX calls_map (map=?)", join]);
+    }
 }

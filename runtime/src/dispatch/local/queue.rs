@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::record::{CallState, Cancelling, KnownFunction, Ready};
+use crate::database::DatabaseError;
 use crate::dispatch::Callee;
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
@@ -20,18 +21,22 @@ use crate::wire::{CallId, Outcome};
 
 /// What makes each layout of the tables of the one before. How many were applied is stored as
 /// `user_version`.
-const LAYOUTS: [&str; 3] =
-    [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const LAYOUTS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// Why the queue could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// The database said no.
     #[error("the queue's database failed")]
-    Database(#[from] Arc<rusqlite::Error>),
+    Database(#[source] DatabaseError),
     /// A write failed, and those that came after it were not tried.
     #[error("the queue can't be written")]
-    Unwritable(#[source] Arc<rusqlite::Error>),
+    Unwritable(#[source] DatabaseError),
     /// The file could not be made or opened.
     #[error("can't open the queue `{path}`")]
     Open {
@@ -54,13 +59,19 @@ impl QueueError {
         let (QueueError::Database(error) | QueueError::Unwritable(error)) = self else {
             return false;
         };
-        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+        error.code() == Some(rusqlite::ErrorCode::DiskFull)
     }
 }
 
 impl From<rusqlite::Error> for QueueError {
     fn from(error: rusqlite::Error) -> Self {
-        QueueError::Database(Arc::new(error))
+        Arc::new(error).into()
+    }
+}
+
+impl From<Arc<rusqlite::Error>> for QueueError {
+    fn from(error: Arc<rusqlite::Error>) -> Self {
+        QueueError::Database(error.into())
     }
 }
 
@@ -139,6 +150,18 @@ impl Queue {
             || self.db.is_autocommit()
     }
 
+    /// How SQLite goes about a statement, step by step.
+    #[cfg(test)]
+    pub(super) fn plan(&self, statement: &str) -> Vec<String> {
+        let mut explain = self.db.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+        let mut rows = explain.raw_query();
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get("detail").unwrap());
+        }
+        steps
+    }
+
     /// Functions with calls that wait.
     pub(super) fn functions_with_queued(&self) -> rusqlite::Result<Vec<KnownFunction>> {
         self.db
@@ -196,17 +219,6 @@ impl Queue {
                 })
             })?
             .collect()
-    }
-
-    /// When the next call that was put off may start.
-    pub(super) fn next_due(&self, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
-        let due: Option<i64> = self
-            .db
-            .prepare_cached(
-                "SELECT min(not_before) FROM calls WHERE state = 'queued' AND not_before > ?1",
-            )?
-            .query_row([now.as_millisecond()], |row| row.get(0))?;
-        Ok(due.map(timestamp))
     }
 
     /// Asks for a call to be cancelled; `false` when it has ended or isn't there.

@@ -68,7 +68,7 @@ impl Writer {
     /// Why the thread is gone.
     fn why(&self) -> QueueError {
         match self.broken.get() {
-            Some(error) => QueueError::Unwritable(Arc::clone(error)),
+            Some(error) => QueueError::Unwritable(Arc::clone(error).into()),
             None => QueueError::Closed,
         }
     }
