@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Iterator
 
+import peer_ray
 from table import Row
 from world import WORKERS, World, median, program, seconds, world
 
 RUNS = 20
+WARM = 200
 MAPPED = 5000
 PROGRAMS = 1000
 FEW, MANY = 1000, 100_000
@@ -38,9 +40,18 @@ def rows(vdeploy: Path) -> Iterator[Row]:
             # Every call starts the command, its queue and a worker.
             took = median(lambda: place.run(*call), RUNS) * 1000
             yield Row.alone(f"call of a no-op, cold ({what})", took, 40, "ms")
+        yield warm(place)
         yield mapped(place)
         yield programs(place)
         yield memory(place)
+
+
+def warm(place: World) -> Row:
+    """A call by a program that stays, through the client library, its worker started before."""
+    client = [place.vdeploy.with_name("bench-warm-call"), str(WARM)]
+    said = subprocess.run(client, env=place.env, cwd=place.root, stdout=subprocess.PIPE, text=True,
+                          check=True).stdout
+    return Row.alone("call of a no-op, warm (Rust client)", float(said), 3, "ms")
 
 
 def inputs(place: World, count: int) -> None:
@@ -96,11 +107,11 @@ def mapped(place: World) -> Row:
 
 
 def ray_rate() -> float | None:
-    """Calls per second of Ray, by the Python named in RAY_PYTHON; none where that has no Ray."""
-    python = os.environ.get("RAY_PYTHON", sys.executable)
-    script = Path(__file__).with_name("ray_map.py")
-    if subprocess.run([python, "-c", "import ray"], capture_output=True).returncode != 0:
+    """Calls per second of Ray."""
+    python = peer_ray.python()
+    if python is None:
         return None
+    script = Path(__file__).with_name("ray_map.py")
     done = subprocess.run([python, script, str(MAPPED), str(WORKERS)], stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True, check=True)
     return float(done.stdout.split()[-1])
