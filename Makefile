@@ -3,7 +3,10 @@
 CARGO ?= cargo
 VIDEO ?=
 
-.PHONY: demo test soak bench lint doc tools
+SEED ?= 1
+CASES ?= 500
+
+.PHONY: demo test soak fuzz bench lint doc tools
 
 demo: tools
 	$(CARGO) build --release --workspace --bins
@@ -22,6 +25,11 @@ test: tools lint doc
 soak:
 	$(CARGO) build --workspace --bins
 	$(CARGO) test -p vdeploy --test it -- --ignored --nocapture soak::
+
+# Thousands of broken clips, CASES of each of six formats; SEED says which.
+fuzz: tools
+	VDEPLOY_FUZZ_SEED=$(SEED) VDEPLOY_FUZZ_CASES=$(CASES) \
+	  $(CARGO) test --workspace --test handlers fuzz:: -- --nocapture
 
 lint:
 	$(CARGO) fmt --all --check

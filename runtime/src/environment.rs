@@ -43,3 +43,10 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 pub(crate) fn path_variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
+
+/// The value of a secret's key, which is in the environment of functions that name the secret.
+#[expect(clippy::disallowed_methods, reason = "variables are read here")]
+pub fn secret(key: &str) -> Option<Vec<u8>> {
+    use std::os::unix::ffi::OsStringExt;
+    std::env::var_os(key).filter(|value| !value.is_empty()).map(OsStringExt::into_vec)
+}

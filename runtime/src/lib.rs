@@ -41,6 +41,7 @@ pub mod secret;
 pub mod settings;
 pub mod storage;
 pub mod suggestion;
+pub mod webhook;
 pub mod wire;
 pub mod worker;
 

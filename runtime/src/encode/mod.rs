@@ -9,6 +9,7 @@ pub mod encoder;
 pub mod inspect;
 pub mod ladder;
 pub mod layer;
+pub mod part;
 pub mod picture;
 pub mod reel;
 pub mod run;

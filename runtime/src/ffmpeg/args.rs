@@ -20,6 +20,9 @@ pub fn args(job: &Job) -> Vec<OsString> {
     let mut args = Args::default();
     args.add(["-y", "-hide_banner", "-loglevel", "level+verbose", "-nostats"]);
     args.add(["-progress", "pipe:1", "-stats_period", REPORT_SECONDS]);
+    if job.inputs.iter().any(|input| input.own_times) {
+        args.add(["-copyts"]);
+    }
     for input in &job.inputs {
         args.input(input, job.threads);
     }
@@ -54,6 +57,9 @@ impl Args {
         if let Decode::Cuda { gpu } = input.decode {
             self.add(["-hwaccel", "cuda", "-hwaccel_output_format", "cuda"]);
             self.option("-hwaccel_device", gpu);
+        }
+        if input.own_times {
+            self.add(["-noaccurate_seek"]);
         }
         if let Some(seconds) = input.delay {
             self.option("-itsoffset", format!("{seconds:.6}"));
@@ -145,11 +151,16 @@ impl Args {
             Encoder::X264 => {
                 self.add(["-preset", x264_preset(speed)]);
                 self.rate("-crf", video.rate);
+                if let Some(zones) = seam_zones(video.rate) {
+                    self.option("-x264-params", zones);
+                }
             }
             Encoder::X265 => {
                 self.add(["-preset", x264_preset(speed)]);
                 self.rate("-crf", video.rate);
-                self.option("-x265-params", x265_params(video));
+                let params = [Some(x265_params(video)), seam_zones(video.rate)];
+                let params: Vec<_> = params.into_iter().flatten().collect();
+                self.option("-x265-params", params.join(":"));
             }
             Encoder::SvtAv1 => {
                 self.option("-preset", svt_preset(speed));
@@ -178,7 +189,9 @@ impl Args {
 
     fn rate(&mut self, quality: &str, rate: Rate) {
         match rate {
-            Rate::Quality(value) => self.option(quality, value),
+            Rate::Quality(value) | Rate::Chunk { quality: value, .. } => {
+                self.option(quality, value);
+            }
             Rate::Bitrate(bits) => self.option("-b:v:0", bits),
             Rate::CappedQuality { quality: value, peak } => {
                 self.option(quality, value);
@@ -228,7 +241,7 @@ impl Args {
     /// For encoders whose constant quality is capped by a default bit rate.
     fn unbounded_rate(&mut self, quality: &str, rate: Rate) {
         self.rate(quality, rate);
-        if matches!(rate, Rate::Quality(_) | Rate::CappedQuality { .. }) {
+        if matches!(rate, Rate::Quality(_) | Rate::Chunk { .. } | Rate::CappedQuality { .. }) {
             self.add(["-b:v:0", "0"]);
         }
     }
@@ -259,6 +272,25 @@ impl Args {
         };
         self.option(&format!("-c:s:{index}"), codec);
     }
+}
+
+/// The frames on each side of a seam that get more bits, and how much more. Measured with x264 at
+/// `medium` and `veryfast`: without it they lose up to 0.008 of SSIM against one pass, or 0.02
+/// where the picture is noise.
+const SEAM_FRAMES: u64 = 16;
+const SEAM_BITS: &str = "1.35";
+
+fn seam_zones(rate: Rate) -> Option<String> {
+    let Rate::Chunk { frames, follows, continues, .. } = rate else { return None };
+    let last = frames.saturating_sub(1);
+    let first = follows.then_some((0, last.min(SEAM_FRAMES - 1)));
+    let end = continues.then_some((frames.saturating_sub(SEAM_FRAMES), last));
+    let zones = match (first, end) {
+        (Some((start, until)), Some((from, end))) if from <= until => vec![(start, end)],
+        (first, end) => first.into_iter().chain(end).collect(),
+    };
+    let zones: Vec<_> = zones.iter().map(|(a, b)| format!("{a},{b},b={SEAM_BITS}")).collect();
+    (!zones.is_empty()).then(|| format!("zones={}", zones.join("/")))
 }
 
 /// The name of a speed for x264 and x265.
@@ -331,7 +363,9 @@ fn nvenc_preset(speed: Speed) -> &'static str {
 /// NVENC's `-cq` goes to 51 for every codec, also where the codec's own scale goes to 63.
 fn nvenc_rate(codec: VideoCodec, rate: Rate) -> Rate {
     match (codec, rate) {
-        (VideoCodec::Av1, Rate::Quality(value)) => Rate::Quality(of_51(value)),
+        (VideoCodec::Av1, Rate::Quality(value) | Rate::Chunk { quality: value, .. }) => {
+            Rate::Quality(of_51(value))
+        }
         (VideoCodec::Av1, Rate::CappedQuality { quality, peak }) => {
             Rate::CappedQuality { quality: of_51(quality), peak }
         }

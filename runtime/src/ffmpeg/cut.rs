@@ -22,6 +22,13 @@ pub enum Cut {
         /// The frame after the last.
         end: u64,
     },
+    /// Keeps frames from one second to before another.
+    Window {
+        /// The first second; none is the start.
+        from: Option<f64>,
+        /// The second that is left out; none is the end.
+        until: Option<f64>,
+    },
     /// Begins video at zero.
     VideoFromZero,
     /// Shows each frame for as long, whatever its time was.
@@ -57,6 +64,7 @@ impl fmt::Display for Cut {
                 let (start, end) = (start.to_string(), end.to_string());
                 write(f, "trim", &[("start_frame", &start), ("end_frame", &end)])
             }
+            Cut::Window { from, until } => window(f, *from, *until),
             Cut::VideoFromZero => write(f, "setpts", &[("expr", "PTS-STARTPTS")]),
             Cut::Paced(rate) => {
                 write(f, "settb", &[("expr", &format!("{}/{}", rate.den, rate.num))])?;
@@ -75,4 +83,13 @@ impl fmt::Display for Cut {
             }
         }
     }
+}
+
+/// In microseconds, as exact as ffmpeg takes them.
+fn window(f: &mut fmt::Formatter<'_>, from: Option<f64>, until: Option<f64>) -> fmt::Result {
+    let text = |seconds: f64| format!("{seconds:.6}");
+    let (from, until) = (from.map(text), until.map(text));
+    let options = [("start", from.as_deref()), ("end", until.as_deref())];
+    let given: Vec<_> = options.iter().filter_map(|(key, value)| Some((*key, (*value)?))).collect();
+    write(f, "trim", &given)
 }

@@ -80,6 +80,11 @@ const HARDWARE: &[(&str, &str, &str)] = &[
         "let the container have it: `NVIDIA_DRIVER_CAPABILITIES=video,compute,utility`",
     ),
     (
+        "minimum required Nvidia driver for nvenc",
+        "the driver is older than this build of ffmpeg wants",
+        "update the NVIDIA driver, or use an older ffmpeg",
+    ),
+    (
         "Driver does not support the required nvenc API version",
         "the driver is older than this build of ffmpeg wants",
         "update the NVIDIA driver, or use an older ffmpeg",
@@ -103,6 +108,26 @@ const HARDWARE: &[(&str, &str, &str)] = &[
         "10 bit encode not supported",
         "this GPU can't encode 10 bits in this codec",
         "use `codec=hevc` or `ten_bit=false`",
+    ),
+    (
+        "B frames as references are not supported",
+        "this GPU can't refer to B-frames in this codec",
+        "use another `codec`, or `hardware=off`",
+    ),
+    (
+        "RC lookahead not supported",
+        "this GPU can't look ahead while it encodes",
+        "use `hardware=off`, or a newer GPU such as an L4",
+    ),
+    (
+        "Lossless encoding not supported",
+        "this GPU can't encode without loss",
+        "use a `crf` above 0, or `hardware=off`",
+    ),
+    (
+        " exceeds ",
+        "the picture is larger than this GPU can encode",
+        "use a smaller `width` and `height`, `codec=hevc`, or `hardware=off`",
     ),
     (
         "No CUDA capable devices found",
@@ -131,8 +156,18 @@ const HARDWARE: &[(&str, &str, &str)] = &[
         "use a build of ffmpeg with NVENC",
     ),
     (
+        "Impossible to convert between the formats",
+        "a step of this needs the picture in the CPU's memory",
+        "use `hardware=off`, and report this with the arguments",
+    ),
+    (
         "Hardware is lacking required capabilities",
         "this GPU can't decode this codec",
+        "use `hardware=off`",
+    ),
+    (
+        "hwaccel initialisation returned error",
+        "this GPU can't decode this video",
         "use `hardware=off`",
     ),
     ("No capable devices found", "no GPU can encode this", "`vdeploy check` says what each can do"),
@@ -244,6 +279,42 @@ mod tests {
         let failure = failed(&["[h264 @ 0x1] [error] something odd"]);
         assert_eq!(failure.causes, ["something odd"]);
         assert_eq!(failure.kind, FailureKind::InvalidInput);
+    }
+
+    /// What NVENC, NVDEC and the driver say, as ffmpeg prints it, and what is made of it.
+    #[test]
+    fn every_known_message_has_a_reason_and_a_fix() {
+        let lines = [
+            "[error] Cannot load libcuda.so.1",
+            "[error] Cannot load libnvidia-encode.so.1",
+            "[error] The minimum required Nvidia driver for nvenc is 520.56.06 or newer",
+            "[error] Cannot load libnvcuvid.so.1",
+            "[error] Failed loading nvcuvid.",
+            "[error] Driver does not support the required nvenc API version. Required: 12.1 Found: 11.0",
+            "[error] OpenEncodeSessionEx failed: unsupported device (2): (no details)",
+            "[error] OpenEncodeSessionEx failed: out of memory (10): (no details)",
+            "[error] OpenEncodeSessionEx failed: incompatible client key (21): (no details)",
+            "[fatal] No capable devices found",
+            "[error] Provided device doesn't support required NVENC features",
+            "[warning] Codec not supported by nvenc",
+            "[warning] 10 bit encode not supported by nvenc",
+            "[warning] B frames as references are not supported by nvenc",
+            "[warning] RC lookahead not supported by nvenc",
+            "[warning] Width 8192 exceeds 4096 of nvenc",
+            "[error] No CUDA capable devices found",
+            "[error] Impossible to convert between the formats supported by the filter",
+            "[error] No decoder surfaces left",
+            "[warning] Failed setup for format cuda: hwaccel initialisation returned error.",
+            "[warning] Hardware is lacking required capabilities",
+        ];
+        let said: String = lines
+            .iter()
+            .map(|line| {
+                let (reason, hint) = hardware_reason(&log(&[line])).unwrap_or((line, "UNKNOWN"));
+                format!("{reason}; {hint}\n")
+            })
+            .collect();
+        assert!(!said.contains("UNKNOWN"), "{said}");
     }
 
     #[test]

@@ -81,6 +81,9 @@ const FORMATS: &[&str] = &[
 /// Pixels of one picture that a decoder may be asked for: 16384 × 8192.
 pub const MAX_PIXELS: u64 = 16_384 * 8_192;
 
+/// Bytes of one piece of memory that ffmpeg may ask for: a header can claim any size.
+pub const MAX_ALLOCATION: u64 = 2 << 30;
+
 /// Streams that one file may have.
 pub const MAX_STREAMS: u32 = 128;
 
@@ -98,6 +101,8 @@ pub fn guards() -> Vec<OsString> {
         &MAX_STREAMS.to_string(),
         "-max_pixels",
         &MAX_PIXELS.to_string(),
+        "-max_alloc",
+        &MAX_ALLOCATION.to_string(),
     ]
     .map(OsString::from)
     .into()

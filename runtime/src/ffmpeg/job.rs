@@ -37,6 +37,9 @@ pub struct Input {
     pub seek: Option<f64>,
     /// Seconds that are read.
     pub length: Option<f64>,
+    /// Times are the file's own, moved by `delay` and by nothing else: neither by when the streams
+    /// begin that happen to be used, nor by `seek`, which may then begin too early.
+    pub own_times: bool,
 }
 
 impl Input {
@@ -44,7 +47,7 @@ impl Input {
     pub fn of(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let (format, decode) = (InputFormat::Media, Decode::Software);
-        Input { path, format, decode, delay: None, seek: None, length: None }
+        Input { path, format, decode, delay: None, seek: None, length: None, own_times: false }
     }
 }
 
@@ -255,6 +258,19 @@ pub enum Encoder {
 pub enum Rate {
     /// Constant quality on the codec's own scale; lower is better.
     Quality(u8),
+    /// Constant quality of a chunk of a longer video. An encoder spends less on the last frames of
+    /// a video, since nothing is predicted from them, and has nothing to predict the first ones
+    /// from; within the longer video both would be better.
+    Chunk {
+        /// As of [`Rate::Quality`].
+        quality: u8,
+        /// How many frames the chunk has.
+        frames: u64,
+        /// Another chunk comes before it.
+        follows: bool,
+        /// Another chunk comes after it.
+        continues: bool,
+    },
     /// Bits per second on average.
     Bitrate(u64),
     /// Constant quality, but never more than so many bits per second.

@@ -2,6 +2,7 @@
 
 pub mod audio;
 pub mod check;
+pub mod chunked;
 pub mod clips;
 pub mod concat;
 pub mod echo;
@@ -10,9 +11,12 @@ pub mod frames;
 pub mod framing;
 pub mod hls;
 pub mod ladder;
+pub mod notify;
 pub mod overlay;
+pub mod pipeline;
 pub mod probe;
 pub mod sequence;
+pub mod stream;
 pub mod transcode;
 
 use crate::handler::Registry;
@@ -24,6 +28,7 @@ pub fn builtin() -> Registry {
         .with(check::Check)
         .with(clips::Clips)
         .with(concat::Concat)
+        .with(chunked::Chunked)
         .with(echo::Echo)
         .with(effects::Effects)
         .with(framing::Framing)
@@ -33,5 +38,9 @@ pub fn builtin() -> Registry {
         .with(frames::Frames)
         .with(probe::Probe)
         .with(sequence::Sequence)
+        .with(notify::Notify)
+        .with(pipeline::Pipeline)
+        .with(probe::Probe)
+        .with(stream::Stream)
         .with(transcode::Transcode)
 }

@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod check;
+mod fuzz;
 mod machine;
 mod probe;
 mod rig;

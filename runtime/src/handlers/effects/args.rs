@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::color::Color;
 use crate::encode::Coding;
+use crate::encode::part::Part;
 use crate::storage::{InputFile, OutputFile};
 use crate::wire::{Failure, FailureKind};
 
@@ -24,6 +25,9 @@ pub struct Args {
     /// What is done to the picture, one after the other, such as
     /// `[{"effect":"denoise"},{"effect":"color","contrast":1.1}]`.
     pub chain: Vec<Step>,
+    /// Only a part of the work, as `chunked` asks for it; not with `stabilise`.
+    #[serde(default)]
+    pub part: Option<Part>,
     /// How the result is coded.
     #[serde(flatten)]
     pub coding: Coding,
@@ -204,6 +208,9 @@ impl Args {
             }
         }
         let steady = |step: &&Step| matches!(step, Step::Stabilise { .. });
+        if self.part.is_some() && self.chain.iter().any(|step| steady(&step)) {
+            return wrong("`stabilise` has to see the whole video, not a part of it".into());
+        }
         if self.chain.iter().filter(steady).count() > 1 {
             return wrong("`stabilise` is in `chain` twice".into());
         }

@@ -35,7 +35,10 @@ impl Handler for Effects {
         "Changes how a video looks: blur, denoise, stabilise, colours and more.";
 
     async fn run(&self, cx: Context, args: Args) -> Result<Made, Failure> {
-        let container = single::container(args.output.as_ref(), args.coding.codec)?;
+        let container = match &args.part {
+            Some(part) => part.container(),
+            None => single::container(args.output.as_ref(), args.coding.codec)?,
+        };
         let codec = args.coding.codec_in(container)?;
         args.coding.check(codec)?;
         args.check()?;

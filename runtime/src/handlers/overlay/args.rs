@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::color::Color;
 use crate::encode::Coding;
+use crate::encode::part::Part;
 use crate::ffmpeg::expr::Window;
 use crate::length::Length;
 use crate::motion::Interpolation;
@@ -44,6 +45,9 @@ pub struct Args {
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub dim: f64,
+    /// Only a part of the work, as `chunked` asks for it.
+    #[serde(default)]
+    pub part: Option<Part>,
     /// How the result is coded.
     #[serde(flatten)]
     pub coding: Coding,

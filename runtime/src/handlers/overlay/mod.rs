@@ -47,7 +47,10 @@ impl Handler for Overlay {
     const ABOUT: &'static str = "Draws texts, images and moving highlights on a video.";
 
     async fn run(&self, cx: Context, args: Args) -> Result<Output, Failure> {
-        let container = single::container(args.output.as_ref(), args.coding.codec)?;
+        let container = match &args.part {
+            Some(part) => part.container(),
+            None => single::container(args.output.as_ref(), args.coding.codec)?,
+        };
         let codec = args.coding.codec_in(container)?;
         args.coding.check(codec)?;
         args.check()?;

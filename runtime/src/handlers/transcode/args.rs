@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::encode::Coding;
+use crate::encode::part::Part;
 use crate::encode::size::{Bounds, Fit, MAX_SIDE, Quality};
 use crate::encode::tracks::{AudioChoice, SubtitleChoice};
 use crate::ffmpeg::job::VideoCodec;
@@ -44,6 +45,9 @@ pub struct Args {
     #[serde(default)]
     #[schemars(range(min = 0.1, max = 480.0))]
     pub fps: Option<f64>,
+    /// Only a part of the work, as `chunked` asks for it.
+    #[serde(default)]
+    pub part: Option<Part>,
     /// How the result is coded.
     #[serde(flatten)]
     pub coding: Coding,

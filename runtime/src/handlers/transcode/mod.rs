@@ -96,6 +96,9 @@ impl Handler for Transcode {
 }
 
 fn container(args: &Args) -> Result<Container, Failure> {
+    if let Some(part) = &args.part {
+        return Ok(part.container());
+    }
     let Some(output) = &args.output else {
         return Ok(match args.coding.codec {
             Some(VideoCodec::Vp9) => Container::WebM,

@@ -90,7 +90,8 @@ pub(super) fn plan(
     let output = Output { path, container, video: Some(video), audio, subtitles };
     let Working { inputs, graph } = work;
     let job = Job { inputs, graph, outputs: vec![output], threads: args.coding.threads };
-    Ok(Plan { job, fallback, notes, expect: vec![expect] })
+    let plan = Plan { job, fallback, notes, expect: vec![expect] };
+    Ok(args.part.iter().fold(plan, |plan, part| part.of(plan)))
 }
 
 /// The pass that looks how the camera shakes, and what it makes; none where nobody asks.

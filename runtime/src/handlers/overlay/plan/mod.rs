@@ -88,7 +88,8 @@ pub(super) fn plan(
     let output = Output { path, container, video: Some(video), audio, subtitles };
     let Drawing { inputs, graph } = drawing;
     let job = Job { inputs, graph, outputs: vec![output], threads: args.coding.threads };
-    Ok(Plan { job, fallback, notes, expect: vec![expect] })
+    let plan = Plan { job, fallback, notes, expect: vec![expect] };
+    Ok(args.part.iter().fold(plan, |plan, part| part.of(plan)))
 }
 
 /// A job's inputs and graph while they grow.

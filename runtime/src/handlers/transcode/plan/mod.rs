@@ -82,5 +82,6 @@ pub fn plan(
         outputs: vec![output],
         threads: args.coding.threads,
     };
-    Ok(Plan { job, fallback, notes, expect: vec![expect] })
+    let plan = Plan { job, fallback, notes, expect: vec![expect] };
+    Ok(args.part.iter().fold(plan, |plan, part| part.of(plan)))
 }
