@@ -146,7 +146,7 @@ mod tests {
         let said = |pick| frames(pick, &index(100, 50), &[], "a.mp4").unwrap_err();
         insta::assert_snapshot!(said(Pick::Indices(&[100])), @"there is no frame 100 in `a.mp4`");
         insta::assert_snapshot!(said(Pick::Times(&[4.1])), @"there is no frame at 4.1 s in `a.mp4`");
-        insta::assert_snapshot!(said(Pick::Times(&[-1.0])).clone(), @"there is no frame at -1 s in `a.mp4`");
+        insta::assert_snapshot!(said(Pick::Times(&[-1.0])), @"there is no frame at -1 s in `a.mp4`");
     }
 
     #[test]
