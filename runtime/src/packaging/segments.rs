@@ -165,7 +165,7 @@ impl Packager<'_> {
                 break;
             }
             if !is_sound && last.is_none() {
-                self.from_zero(&mut sample);
+                self.begin_at_zero(&mut sample);
             }
             if is_sound {
                 // The last frame is said to be shorter, where its end isn't heard.
@@ -189,7 +189,7 @@ impl Packager<'_> {
     }
 
     /// A first picture that comes late stands from zero on, so that nothing is missing at the start.
-    fn from_zero(&mut self, first: &mut Sample) {
+    fn begin_at_zero(&mut self, first: &mut Sample) {
         let late = first.shown.clamp(0, first.decoded.max(0));
         first.shown -= late;
         first.decoded -= late;
