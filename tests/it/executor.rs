@@ -55,6 +55,40 @@ fn a_service_holds_workers_ready_and_replaces_them_with_the_deployment() {
 }
 
 #[test]
+fn a_call_given_to_a_held_worker_that_dies_ends_with_the_reason_and_leaves_room() {
+    use std::os::unix::fs::PermissionsExt;
+    let env = TestEnv::new();
+    let (go, first) = (env.project().join("go"), env.project().join("first"));
+    std::process::Command::new("mkfifo").arg(&go).status().unwrap();
+    let script = format!(
+        "#!/bin/sh\n[ -e {first} ] && exit 3\ntouch {first}\nread -r _ < {go}\nexit 3\n",
+        first = first.display(),
+        go = go.display(),
+    );
+    let binary = env.write("never-ready", script);
+    std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();
+    let entry = serde_json::json!({ "kind": "binary", "binary": binary, "handler": "h" });
+    env.publish("f", serde_json::from_value(entry).unwrap(), |function| {
+        function.scaling.min_containers = 1;
+        function.scaling.max_containers = Some(1);
+    });
+    let mut service = executor(&env);
+    eventually(|| first.exists());
+    let id = env.vdeploy("call f --detach").exits(0).stdout;
+    let get = |id: &str| env.run(["calls", "get", id.trim(), "--json"]).exits(0).json();
+    eventually(|| get(&id)["state"] == "running");
+    std::fs::write(&go, "now\n").unwrap();
+    eventually(|| get(&id)["state"] == "failed");
+    let message = get(&id)["outcome"]["failure"]["message"].clone();
+    assert_eq!(message, "the worker of `f` exited with status 3 before it was ready");
+    // One at a time may run, and the first doesn't any more.
+    let next = env.vdeploy("call f --detach").exits(0).stdout;
+    eventually(|| get(&next)["state"] == "failed");
+    signal(&service, Signal::TERM);
+    assert_eq!(service.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_service_that_is_terminated_finishes_what_runs() {
     let env = TestEnv::new();
     let go = env.project().join("go");

@@ -28,6 +28,8 @@ use crate::worker::frame::{self, Batch, FromWorker, Invoke, Serve, ToWorker};
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a worker may take to say hello.
 const HELLO: Duration = Duration::from_secs(30);
+/// When a worker died that had a call.
+const IN_CALL: &str = "in the middle of the call";
 
 /// What is needed to start a worker.
 #[derive(Clone, Debug)]
@@ -74,10 +76,9 @@ pub(super) enum News {
     Waiting,
     /// Its call wants its claim again.
     Resume(u64),
-    /// Its call has ended; `alive` tells whether it can take another.
+    /// Its call has ended, if it was given one; `alive` tells whether it can take another. A worker
+    /// that dies always says so, since a call may be on its way to one that seems free.
     Ended { end: AttemptEnd, alive: bool },
-    /// It has ended while it was free.
-    Gone,
 }
 
 /// A started worker.
@@ -148,43 +149,64 @@ struct Worker {
     oom: OomWatch,
 }
 
+/// The call that a worker has.
+struct InHand {
+    id: CallId,
+    deadline: Instant,
+    timed_out: bool,
+    stopping: bool,
+}
+
+impl InHand {
+    /// How it ended: by its timeout if that came first.
+    fn ends_as(&self, end: AttemptEnd) -> AttemptEnd {
+        if self.timed_out { AttemptEnd::TimedOut } else { end }
+    }
+}
+
 impl Worker {
     async fn live(&mut self, tell: &(impl Fn(News) + Sync)) {
         let mut greeted = false;
         loop {
-            let invoke = tokio::select! {
-                request = self.next.recv() => match request {
-                    Some(Request::Invoke(invoke)) => invoke,
-                    // Both are about a call that has ended.
-                    Some(Request::Cancel(_) | Request::Tell(_)) => continue,
-                    Some(Request::Prepare) if greeted => continue,
-                    Some(Request::Prepare) => match self.greet().await {
-                        Ok(()) => {
-                            greeted = true;
-                            continue;
-                        }
-                        Err(_) => break self.end().await,
-                    },
-                    Some(Request::Kill) | None => break self.end().await,
-                },
-                // A free worker has nothing to say; it has hung up.
-                _ = self.said.recv(), if greeted => break self.end().await,
-            };
-            let end = if greeted { Ok(()) } else { self.greet().await };
-            greeted = true;
-            let end = match end {
-                Ok(()) => self.one_call(*invoke, tell).await,
+            let (end, alive) = match self.next_call(&mut greeted).await {
+                Ok(invoke) => self.one_call(*invoke, tell).await,
                 Err(end) => (end, false),
             };
-            let (end, alive) = end;
             if !alive {
                 self.end().await;
-                tell(News::Ended { end, alive });
-                return;
+                return tell(News::Ended { end, alive });
             }
             tell(News::Ended { end, alive });
         }
-        tell(News::Gone);
+    }
+
+    /// Waits for a call, and gets ready for it; or says how the worker ended before it had one.
+    async fn next_call(&mut self, greeted: &mut bool) -> Result<Box<Invoke>, AttemptEnd> {
+        loop {
+            let request = tokio::select! {
+                // A call isn't given to a worker that is known to be dead.
+                biased;
+                // A free worker has nothing to say; it has hung up.
+                _ = self.said.recv(), if *greeted => {
+                    return Err(AttemptEnd::Undelivered(self.last_words("while it was free").await));
+                }
+                request = self.next.recv() => request,
+            };
+            let call = match request {
+                Some(Request::Invoke(invoke)) => Some(invoke),
+                Some(Request::Prepare) => None,
+                // Both are about a call that has ended.
+                Some(Request::Cancel(_) | Request::Tell(_)) => continue,
+                Some(Request::Kill) | None => return Err(AttemptEnd::Released),
+            };
+            if !*greeted {
+                self.greet().await?;
+                *greeted = true;
+            }
+            if let Some(invoke) = call {
+                return Ok(invoke);
+            }
+        }
     }
 
     async fn greet(&mut self) -> Result<(), AttemptEnd> {
@@ -201,12 +223,12 @@ impl Worker {
                     HELLO.as_secs()
                 )));
             }
-            Ok(_) => return Err(self.lost().await),
+            Ok(_) => return Err(self.lost("before it was ready").await),
         }
         let serve = ToWorker::Serve(Box::new(self.serve.clone()));
         match frame::write(&mut self.writer, &serve).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.lost().await),
+            Err(_) => Err(self.lost("before it was ready").await),
         }
     }
 
@@ -216,71 +238,103 @@ impl Worker {
         invoke: Invoke,
         tell: &(impl Fn(News) + Sync),
     ) -> (AttemptEnd, bool) {
-        let call = invoke.call.clone();
+        let mut call = InHand {
+            id: invoke.call.clone(),
+            deadline: Instant::now() + allowed(&self.serve.function),
+            timed_out: false,
+            stopping: false,
+        };
         // The log's task ends only with the worker.
         let _ = self.log.folders.send(invoke.folder.clone());
-        let mut deadline = Instant::now() + allowed(&self.serve.function);
-        let mut timed_out = false;
-        let mut stopping = false;
         if frame::write(&mut self.writer, &ToWorker::Invoke(invoke)).await.is_err() {
-            return (self.lost().await, false);
+            return (self.lost(IN_CALL).await, false);
         }
         loop {
-            tokio::select! {
-                message = self.said.recv() => match message {
-                    Some(FromWorker::Progress { progress }) => tell(News::Progress(progress)),
-                    Some(FromWorker::Checkpoint { value }) => tell(News::Checkpoint(value)),
-                    Some(FromWorker::Submit(batch)) => tell(News::Submit(batch)),
-                    Some(FromWorker::CancelMap { map }) => tell(News::CancelMap(map)),
-                    Some(FromWorker::Waiting) => tell(News::Waiting),
-                    Some(FromWorker::Resume { turn }) => tell(News::Resume(turn)),
-                    Some(FromWorker::Ended { outcome }) => {
-                        let _ = timeout(GRACE, self.log.ends.recv()).await;
-                        let end = if timed_out { AttemptEnd::TimedOut } else { AttemptEnd::Outcome(log::redact_outcome(outcome, &self.secrets)) };
-                        return (end, true);
-                    }
-                    Some(FromWorker::Hello { .. }) => {}
-                    None if timed_out => return (AttemptEnd::TimedOut, false),
-                    None => return (self.lost().await, false),
-                },
-                request = self.next.recv() => match request {
-                    Some(Request::Cancel(which)) if which == call && !stopping => {
-                        stopping = true;
-                        deadline = Instant::now() + GRACE;
-                        self.ask_to_stop(&call).await;
-                    }
-                    Some(Request::Tell(message)) => {
-                        // A worker that can't be told is gone, which the next read says.
-                        let _ = frame::write(&mut self.writer, &message).await;
-                    }
-                    Some(Request::Cancel(_) | Request::Invoke(_) | Request::Prepare) => {}
-                    Some(Request::Kill) | None => return (AttemptEnd::Released, false),
-                },
-                () = sleep_until(deadline) => {
-                    if stopping {
-                        let how = "did not stop when it was asked to".into();
-                        let end = if timed_out { AttemptEnd::TimedOut } else { AttemptEnd::WorkerLost(how) };
-                        return (end, false);
-                    }
-                    (stopping, timed_out) = (true, true);
-                    deadline = Instant::now() + GRACE;
-                    self.ask_to_stop(&call).await;
-                }
+            let ended = tokio::select! {
+                message = self.said.recv() => self.hear(message, &call, tell).await,
+                request = self.next.recv() => self.obey(request, &mut call).await,
+                () = sleep_until(call.deadline) => self.overdue(&mut call).await,
+            };
+            if let Some(ended) = ended {
+                return ended;
             }
         }
     }
 
-    async fn ask_to_stop(&mut self, call: &CallId) {
+    /// Takes what the worker says; none: it hung up. Returns how the call ended, when it has.
+    async fn hear(
+        &mut self,
+        message: Option<FromWorker>,
+        call: &InHand,
+        tell: &(impl Fn(News) + Sync),
+    ) -> Option<(AttemptEnd, bool)> {
+        match message {
+            Some(FromWorker::Progress { progress }) => tell(News::Progress(progress)),
+            Some(FromWorker::Checkpoint { value }) => tell(News::Checkpoint(value)),
+            Some(FromWorker::Submit(batch)) => tell(News::Submit(batch)),
+            Some(FromWorker::CancelMap { map }) => tell(News::CancelMap(map)),
+            Some(FromWorker::Waiting) => tell(News::Waiting),
+            Some(FromWorker::Resume { turn }) => tell(News::Resume(turn)),
+            Some(FromWorker::Ended { outcome }) => {
+                let _ = timeout(GRACE, self.log.ends.recv()).await;
+                let outcome = log::redact_outcome(outcome, &self.secrets);
+                return Some((call.ends_as(AttemptEnd::Outcome(outcome)), true));
+            }
+            Some(FromWorker::Hello { .. }) => {}
+            None => return Some((call.ends_as(self.lost(IN_CALL).await), false)),
+        }
+        None
+    }
+
+    /// Does what the executor asks for while a call is in hand.
+    async fn obey(
+        &mut self,
+        request: Option<Request>,
+        call: &mut InHand,
+    ) -> Option<(AttemptEnd, bool)> {
+        match request {
+            Some(Request::Cancel(which)) if which == call.id && !call.stopping => {
+                self.ask_to_stop(call).await;
+            }
+            Some(Request::Tell(message)) => {
+                // A worker that can't be told is gone, which the next read says.
+                let _ = frame::write(&mut self.writer, &message).await;
+            }
+            Some(Request::Cancel(_) | Request::Invoke(_) | Request::Prepare) => {}
+            Some(Request::Kill) | None => return Some((AttemptEnd::Released, false)),
+        }
+        None
+    }
+
+    /// The call has taken as long as it may, or has not stopped as it was asked to.
+    async fn overdue(&mut self, call: &mut InHand) -> Option<(AttemptEnd, bool)> {
+        if call.stopping {
+            let how = "did not stop when it was asked to".into();
+            return Some((call.ends_as(AttemptEnd::WorkerLost(how)), false));
+        }
+        call.timed_out = true;
+        self.ask_to_stop(call).await;
+        None
+    }
+
+    async fn ask_to_stop(&mut self, call: &mut InHand) {
+        call.stopping = true;
+        call.deadline = Instant::now() + GRACE;
         // A worker that can't be asked is gone, which the next read says.
-        let _ = frame::write(&mut self.writer, &ToWorker::Cancel { call: call.clone() }).await;
+        let message = ToWorker::Cancel { call: call.id.clone() };
+        let _ = frame::write(&mut self.writer, &message).await;
     }
 
     /// Says how the process died; it has hung up, so it is dead or about to be.
-    async fn lost(&mut self) -> AttemptEnd {
+    async fn last_words(&mut self, when: &str) -> String {
         match timeout(GRACE, self.child.wait()).await {
-            Ok(Ok(status)) => AttemptEnd::WorkerLost(describe(status, self.oom.has_killed())),
-            _ => AttemptEnd::WorkerLost("hung up".into()),
+            Ok(Ok(status)) => describe(status, self.oom.has_killed(), when),
+            _ => "hung up".into(),
         }
+    }
+
+    async fn lost(&mut self, when: &str) -> AttemptEnd {
+        AttemptEnd::WorkerLost(self.last_words(when).await)
     }
 
     /// Ends the process and everything in its group.
@@ -295,12 +349,12 @@ fn allowed(function: &FunctionSpec) -> Duration {
     Duration::try_from_secs_f64(function.timeout_seconds).unwrap_or(Duration::MAX / 4)
 }
 
-fn describe(status: ExitStatus, out_of_memory: bool) -> String {
+fn describe(status: ExitStatus, out_of_memory: bool, when: &str) -> String {
     match (status.signal(), status.code()) {
         (Some(9), _) if out_of_memory => "was killed because there was no memory left".into(),
         (Some(9), _) => "was killed (signal 9); did the machine run out of memory?".into(),
         (Some(signal), _) => format!("was killed by signal {signal}"),
-        (_, Some(code)) => format!("exited with status {code} in the middle of the call"),
-        _ => "ended in the middle of the call".into(),
+        (_, Some(code)) => format!("exited with status {code} {when}"),
+        _ => format!("ended {when}"),
     }
 }

@@ -127,6 +127,8 @@ pub(super) enum AttemptEnd {
     TimedOut,
     /// The worker died; how, in words.
     WorkerLost(String),
+    /// The worker died before it had the call; how, in words.
+    Undelivered(String),
     /// The executor gives the call back without judging it.
     Released,
 }
@@ -158,6 +160,10 @@ pub(super) fn after_attempt(
             return Next::Finish(CallState::Cancelled, Outcome::Cancelled);
         }
         AttemptEnd::Released => return Next::Retry(released(), Duration::ZERO),
+        // The call can't be to blame.
+        AttemptEnd::Undelivered(how) => {
+            return Next::Retry(worker_lost(spec, &how), Duration::ZERO);
+        }
         AttemptEnd::Outcome(Outcome::Failed { failure }) => failure,
         AttemptEnd::TimedOut => timed_out(spec),
         AttemptEnd::WorkerLost(how) => worker_lost(spec, &how),
@@ -242,6 +248,15 @@ mod tests {
         assert!(matches!(corrupt, Next::Finish(CallState::Failed, _)));
         let lost = AttemptEnd::WorkerLost("was killed".into());
         assert!(matches!(after_attempt(lost, &spec(3), 1, false, 0.0), Next::Retry(..)));
+    }
+
+    #[test]
+    fn a_call_that_its_worker_never_had_starts_again_at_once_unless_it_is_cancelled() {
+        let end = AttemptEnd::Undelivered("was killed by signal 15".into());
+        let next = after_attempt(end.clone(), &spec(0), 1, false, 0.0);
+        assert!(matches!(next, Next::Retry(_, Duration::ZERO)), "{next:?}");
+        let next = after_attempt(end, &spec(0), 1, true, 0.0);
+        assert_eq!(next, Next::Finish(CallState::Cancelled, Outcome::Cancelled));
     }
 
     #[test]

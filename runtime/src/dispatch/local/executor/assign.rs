@@ -12,8 +12,9 @@ use super::{
 use crate::clock;
 use crate::dispatch::local::process_worker::{self, News};
 use crate::dispatch::local::queue::QueueError;
+use crate::dispatch::local::record::Ready;
 use crate::dispatch::local::schedule::AttemptEnd;
-use crate::dispatch::{CallEvent, What};
+use crate::dispatch::{CallEvent, Callee, What};
 use crate::wire::Progress;
 use crate::worker::frame::Invoke;
 
@@ -59,58 +60,49 @@ impl Executor {
         true
     }
 
-    pub(super) fn start_next(&mut self, id: i64) {
+    fn start_next(&mut self, id: i64) {
         let Some(function) = self.functions.get_mut(&id) else { return };
-        let Some(call) = function.ready.pop_front() else { return };
+        let Some(mut call) = function.ready.pop_front() else { return };
         function.running += 1;
         if function.fetching {
             function.left_since.insert(call.seq);
         }
-        let callee = Arc::clone(&function.callee);
-        let attempt = call.attempts + 1;
-        let running = Running {
-            seq: call.seq,
-            attempt,
-            id: call.id.clone(),
-            map: call.map.clone(),
-            callee: Arc::clone(&callee),
-            reuse: call.reuse,
-            cancelled: false,
-            stored: None,
-            claim: Claim::Held,
-            children: BTreeMap::new(),
-        };
+        let running = Running::new(&mut call, Arc::clone(&function.callee));
+        let (seq, attempt, now) = (running.seq, running.attempt, clock::now());
         self.setup.failpoint.hit("claim");
-        let key = match self.functions.get_mut(&id).and_then(|f| f.idle.pop()) {
-            Some(key) => Ok(key),
-            None => self.start_worker(id),
-        };
-        let key = match key {
+        let key = match self.free_worker(id) {
             Ok(key) => key,
             Err(why) => {
                 // An attempt that isn't recorded has no end either.
-                let (seq, now) = (running.seq, clock::now());
                 self.writer.post(move |queue| queue.start(seq, attempt, None, now));
                 return self.ended(id, running, AttemptEnd::WorkerLost(why));
             }
         };
         let Some(worker) = self.workers.get_mut(&key) else { return };
-        let (seq, pid, now) = (running.seq, worker.process.pid, clock::now());
+        let pid = worker.process.pid;
         self.writer.post(move |queue| queue.start(seq, attempt, Some(pid), now));
+        let started = running.event(What::Started { attempt });
         let invoke = Invoke {
-            call: call.id.clone(),
             attempt,
             args: call.args,
             overwrite: call.overwrite,
             checkpoint: call.checkpoint,
             folder: self.setup.home.call(&call.id.0),
+            call: call.id,
         };
         worker.current = Some(running);
         worker.idle_until = None;
         // A worker's task that is gone has sent its news, which ends this attempt.
         let _ = worker.requests.send(Request::Invoke(Box::new(invoke)));
-        let what = What::Started { attempt };
-        self.publish(CallEvent { call: call.id, map: call.map, callee, what });
+        self.publish(started);
+    }
+
+    /// A worker without a call: one that is idle, or a new one.
+    fn free_worker(&mut self, id: i64) -> Result<WorkerKey, String> {
+        match self.functions.get_mut(&id).and_then(|function| function.idle.pop()) {
+            Some(key) => Ok(key),
+            None => self.start_worker(id),
+        }
     }
 
     pub(super) fn start_worker(&mut self, id: i64) -> Result<WorkerKey, String> {
@@ -162,20 +154,28 @@ impl Executor {
             News::CancelMap(map) => self.cancel_map(key, map),
             News::Waiting => self.give_claim_back(key),
             News::Resume(turn) => self.want_claim(key, turn),
-            News::Ended { end, alive } => {
-                let Some(worker) = self.workers.get_mut(&key) else { return };
-                let function = worker.function;
-                let running = worker.current.take();
-                if alive {
-                    self.rest(key, function);
-                } else {
-                    self.forget_worker(key);
-                }
-                if let Some(running) = running {
-                    self.ended(function, running, end);
-                }
+            News::Ended { end, alive } => self.worker_ended(key, end, alive),
+        }
+    }
+
+    /// The call of a worker has ended, or a worker that has none.
+    fn worker_ended(&mut self, key: WorkerKey, end: AttemptEnd, alive: bool) {
+        let Some(worker) = self.workers.get_mut(&key) else { return };
+        let function = worker.function;
+        let running = worker.current.take();
+        if alive {
+            self.rest(key, function);
+        } else {
+            self.forget_worker(key);
+        }
+        match (running, end) {
+            (Some(running), end) => self.ended(function, running, end),
+            (None, AttemptEnd::WorkerLost(how) | AttemptEnd::Undelivered(how)) => {
+                let callee = self.functions.get(&function).map(|function| &function.callee);
+                let name = callee.map_or("", |callee| &callee.function);
+                tracing::warn!("a worker of `{name}` {how}");
             }
-            News::Gone => self.forget_worker(key),
+            (None, _) => {}
         }
     }
 
@@ -230,6 +230,21 @@ impl Executor {
 }
 
 impl Running {
+    fn new(call: &mut Ready, callee: Arc<Callee>) -> Self {
+        Running {
+            seq: call.seq,
+            attempt: call.attempts + 1,
+            id: call.id.clone(),
+            map: call.map.clone(),
+            callee,
+            reuse: call.reuse.take(),
+            cancelled: false,
+            stored: None,
+            claim: Claim::Held,
+            children: BTreeMap::new(),
+        }
+    }
+
     pub(super) fn event(&self, what: What) -> CallEvent {
         let callee = Arc::clone(&self.callee);
         CallEvent { call: self.id.clone(), map: self.map.clone(), callee, what }
