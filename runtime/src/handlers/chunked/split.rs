@@ -115,7 +115,8 @@ mod tests {
     use super::*;
 
     fn regular(count: usize, gop: usize) -> Frames {
-        let frame = |n: usize| Frame { time: n as f64 * 1001.0 / 30000.0, key: n % gop == 0 };
+        let frame =
+            |n: usize| Frame { time: n as f64 * 1001.0 / 30000.0, key: n.is_multiple_of(gop) };
         Frames::new((0..count).map(frame).collect(), 0.0).unwrap()
     }
 
