@@ -122,6 +122,29 @@ fn ctrl_c_cancels_the_call_and_leaves_nothing_running() {
 }
 
 #[test]
+fn a_second_ctrl_c_ends_a_program_that_does_not_stop() {
+    let env = TestEnv::new();
+    let marker = format!("{}", 40_000 + std::process::id());
+    let stubborn = format!("trap '' TERM; {}", report_then(&format!("exec sleep {marker}")));
+    env.publish_script("stubborn", &stubborn);
+    let (mut child, mut stderr) = start_and_wait_for_progress(&env, "stubborn");
+    interrupt(&child);
+    let mut line = String::new();
+    while !line.contains("again to end it at once") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "it never said so");
+    }
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(!said.contains("of other commands"), "{said}");
+    assert_eq!(running(&format!("sleep {marker}")), 0);
+    let calls = env.vdeploy("calls ls --json").exits(0).json();
+    assert_eq!(calls[0]["state"], "cancelled");
+}
+
+#[test]
 fn a_killed_command_leaves_its_call_lost_and_nothing_running() {
     let env = echo_env();
     let marker = format!("{}", 40_000 + std::process::id());
@@ -244,7 +267,7 @@ fn report_then(what: &str) -> String {
 }
 
 /// Starts a call and waits until its program has spoken.
-fn start_and_wait_for_progress(env: &TestEnv, function: &str) -> (Child, impl Read + use<>) {
+fn start_and_wait_for_progress(env: &TestEnv, function: &str) -> (Child, impl BufRead + use<>) {
     let mut child = env
         .command(["call", function])
         .stderr(Stdio::piped())

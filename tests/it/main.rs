@@ -11,6 +11,7 @@
 
 mod cache;
 mod call;
+mod calls;
 mod children;
 mod chunked;
 mod client;

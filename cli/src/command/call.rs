@@ -8,7 +8,8 @@ use vdeploy_runtime::args::ArgsSchema;
 use vdeploy_runtime::catalog::Published;
 use vdeploy_runtime::client::{CallOptions, Client};
 use vdeploy_runtime::dispatch::What;
-use vdeploy_runtime::dispatch::local::Mode;
+use vdeploy_runtime::dispatch::local::{CallRecord, Mode};
+use vdeploy_runtime::process::ProcessId;
 use vdeploy_runtime::wire::{CallId, Outcome};
 
 use crate::error::{CliError, Exit, Result};
@@ -162,7 +163,7 @@ pub(crate) fn connect(settings: &Settings) -> Result<Client> {
 fn detach(call: &CallId, settings: &Settings) -> Result<Exit> {
     super::executor::spawn_background(settings)?;
     settings.printer.note(format!("follow it with `vdeploy calls get {call} --wait`"));
-    settings.printer.data(&call.0)?;
+    settings.printer.call_id(call)?;
     Ok(Exit::Ok)
 }
 
@@ -171,7 +172,7 @@ fn detach(call: &CallId, settings: &Settings) -> Result<Exit> {
 pub(crate) async fn follow(client: &Client, call: &CallId, settings: &Settings) -> Result<Outcome> {
     let mut view = CallView::new(settings.printer);
     let mut events = client.events(call);
-    let mut asked = false;
+    let mut interrupts = 0;
     loop {
         tokio::select! {
             what = events.next() => {
@@ -184,14 +185,27 @@ pub(crate) async fn follow(client: &Client, call: &CallId, settings: &Settings) 
             }
             interrupt = tokio::signal::ctrl_c() => {
                 interrupt?;
-                if asked {
-                    return Ok(Outcome::Cancelled);
+                interrupts += 1;
+                match interrupts {
+                    1 => {
+                        view.note("cancelling; press Ctrl-C again to end it at once");
+                        client.cancel(call).await?;
+                    }
+                    2 => end_workers(&[client.record(call).await?]),
+                    _ => return Ok(Outcome::Cancelled),
                 }
-                asked = true;
-                view.note("cancelling; press Ctrl-C again to end it at once");
-                client.cancel(call).await?;
             }
         }
+    }
+}
+
+/// Ends the worker processes of calls that run, with everything in their groups. Whoever runs the
+/// calls sees them gone and records how the calls ended.
+pub(crate) fn end_workers(calls: &[CallRecord]) {
+    let attempts = calls.iter().filter_map(|call| call.attempts.last());
+    for pid in attempts.filter(|last| last.ended.is_none()).filter_map(|last| last.worker) {
+        // Recorded as at work, so its executor hasn't waited for it and the id is still its own.
+        ProcessId::of(pid).kill_group();
     }
 }
 

@@ -10,7 +10,7 @@ use vdeploy_runtime::dispatch::local::{CallFilter, CallRecord, CallState, Intere
 use vdeploy_runtime::dispatch::{CallEvent, Told, What};
 use vdeploy_runtime::wire::CallId;
 
-use super::calls::ls::full_name;
+use super::calls::ls::calls_of;
 use super::executor;
 use super::log_tail::LogTail;
 use crate::error::{CliError, Exit, Result};
@@ -40,13 +40,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let client = super::call::connect(settings)?;
-    let (app, function) = full_name(&args.function);
-    let environment = Some(settings.environment.clone());
-    let filter = CallFilter { environment, app, function, ..CallFilter::default() };
-    if client.dispatcher().count(filter.clone()).await? == 0 {
-        // A function that was never called and isn't deployed is a typing error.
-        client.function(&args.function, None)?;
-    }
+    let filter = calls_of(Some(&args.function), None, &client, settings).await?;
     if args.follow {
         return tokio::select! {
             followed = follow(filter, &client, settings) => followed.map(|()| Exit::Ok),

@@ -16,6 +16,8 @@ pub use human::one_line;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
+use serde_json::json;
+use vdeploy_runtime::wire::CallId;
 
 use crate::error::CliError;
 
@@ -50,10 +52,20 @@ pub struct Printer {
 impl Printer {
     /// Writes a line of the result to stdout. A closed pipe ends the output, not the program.
     pub fn data(&self, text: impl AsRef<str>) -> io::Result<()> {
+        self.line(text).map(drop)
+    }
+
+    /// Writes one of many lines of the result to stdout; `false` when nobody reads it any more.
+    pub fn line(&self, text: impl AsRef<str>) -> io::Result<bool> {
         match writeln!(io::stdout().lock(), "{}", text.as_ref()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            written => written.map(|()| true),
         }
+    }
+
+    /// Writes the id of a call that was left to others: bare, or in JSON where that is asked for.
+    pub fn call_id(&self, call: &CallId) -> io::Result<()> {
+        if self.json { self.data_json(&json!({ "call": call })) } else { self.data(&call.0) }
     }
 
     /// Writes a value to stdout as JSON: indented for people, one line for pipes.

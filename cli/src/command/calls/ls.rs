@@ -34,7 +34,14 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, client: &Client, settings: &Settings) -> Result<Exit> {
     let now = clock::now();
-    let filter = filter(args, settings, now);
+    let of = calls_of(args.function.as_deref(), args.app.clone(), client, settings).await?;
+    let filter = CallFilter {
+        states: args.state,
+        map: args.map,
+        since: args.since.and_then(|since| now.checked_sub(since).ok()),
+        limit: (args.limit > 0).then_some(args.limit),
+        ..of
+    };
     let calls = client.dispatcher().calls(filter).await?;
     if settings.printer.json {
         settings.printer.data_json(&calls)?;
@@ -47,26 +54,33 @@ pub(super) async fn run(args: Args, client: &Client, settings: &Settings) -> Res
     Ok(Exit::Ok)
 }
 
-fn filter(args: Args, settings: &Settings, now: Timestamp) -> CallFilter {
-    let (app, function) = args.function.as_deref().map(full_name).unwrap_or_default();
-    CallFilter {
-        environment: Some(settings.environment.clone()),
-        app: app.or(args.app),
-        function,
-        states: args.state,
-        map: args.map,
-        since: args.since.and_then(|since| now.checked_sub(since).ok()),
-        limit: (args.limit > 0).then_some(args.limit),
-        oldest_first: false,
+/// The calls of a function, `[APP/]FN`, and of an app, where one is named. Fails for a function that
+/// was never called and isn't deployed, since that is a typing error.
+pub(in crate::command) async fn calls_of(
+    function: Option<&str>,
+    app: Option<String>,
+    client: &Client,
+    settings: &Settings,
+) -> Result<CallFilter> {
+    let environment = Some(settings.environment.clone());
+    let Some(name) = function else {
+        return Ok(CallFilter { environment, app, ..CallFilter::default() });
+    };
+    let (app, function) = match name.split_once('/') {
+        Some((app, function)) => (Some(app.to_owned()), function),
+        None => (app, name),
+    };
+    let filter = CallFilter {
+        environment,
+        app: app.clone(),
+        function: Some(function.to_owned()),
+        ..CallFilter::default()
+    };
+    if client.dispatcher().count(filter.clone()).await? == 0 {
+        let known = app.map(|app| format!("{app}/{function}"));
+        client.function(known.as_deref().unwrap_or(function), None)?;
     }
-}
-
-/// The parts of `[APP/]FN`.
-pub(in crate::command) fn full_name(name: &str) -> (Option<String>, Option<String>) {
-    match name.split_once('/') {
-        Some((app, function)) => (Some(app.to_owned()), Some(function.to_owned())),
-        None => (None, Some(name.to_owned())),
-    }
+    Ok(filter)
 }
 
 fn table(calls: &[CallRecord], now: Timestamp) -> Table {
@@ -87,7 +101,8 @@ fn table(calls: &[CallRecord], now: Timestamp) -> Table {
 
 /// What all of `calls` took together.
 fn sum(calls: &[CallRecord]) -> String {
-    let seconds: f64 = calls.iter().map(|call| call.seconds).sum();
+    // `sum` of nothing is -0.0.
+    let seconds = calls.iter().fold(0.0, |sum, call| sum + call.seconds);
     let costs: Vec<f64> = calls.iter().filter_map(|call| call.cost).collect();
     let cost = match costs.as_slice() {
         [] => String::new(),

@@ -12,7 +12,7 @@ use vdeploy_runtime::dispatch::local::{CallFilter, CallRecord, CallState, Intere
 use vdeploy_runtime::dispatch::{CallEvent, Told, What};
 use vdeploy_runtime::wire::{CallId, Outcome};
 
-use super::ls::full_name;
+use super::ls::calls_of;
 use crate::command::executor;
 use crate::error::{Exit, Result};
 use crate::settings::Settings;
@@ -34,10 +34,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, client: &Client, settings: &Settings) -> Result<Exit> {
-    let (app, function) = args.function.as_deref().map(full_name).unwrap_or_default();
-    let environment = Some(settings.environment.clone());
-    let filter =
-        CallFilter { environment, app: app.or(args.app), function, ..CallFilter::default() };
+    let filter = calls_of(args.function.as_deref(), args.app, client, settings).await?;
     let watch = Watch { filter, client, settings };
     if settings.printer.json || !io::stdout().is_terminal() {
         return tokio::select! {
