@@ -23,6 +23,7 @@ mod env;
 mod examples;
 mod executor;
 mod framing;
+mod glob;
 mod hls;
 mod init;
 mod kill;

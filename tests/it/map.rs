@@ -1,12 +1,13 @@
 //! `vdeploy map`: results, order, failures, resuming and wrong inputs.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 use vdeploy_runtime::function::Entry;
 
-use crate::env::{Ran, TestEnv, eventually, ran, sh};
+use crate::env::{Ran, TestEnv, eventually, interrupt, ran, sh};
+use crate::process::running;
 
 fn echo_env() -> TestEnv {
     let env = TestEnv::new();
@@ -217,6 +218,59 @@ fn a_call_that_someone_else_cancels_is_missing_from_the_map() {
     assert!(ran.stderr.contains("99 of 100 done, 1 cancelled"), "{}", ran.stderr);
     let cancelled = lines(&ran).into_iter().find(|line| line["status"] == "cancelled").unwrap();
     assert_eq!(cancelled["call"], newest);
+}
+
+#[test]
+fn a_map_that_nobody_reads_stops_and_says_how_to_go_on() {
+    let env = TestEnv::new();
+    env.publish("slow", sh("cat"), |function| function.scaling.max_containers = Some(1));
+    numbers(&env, 600);
+    let mut map = env
+        .command(["map", "slow", "--inputs", "inputs.jsonl", "--map-id", "m-1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(map.stdout.take());
+    let ran = ran(map.wait_with_output().unwrap()).exits(1);
+    assert!(ran.stderr.contains("nobody reads its results"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("to go on: add `--map-id m-1`"), "{}", ran.stderr);
+    let calls = calls_of(&env, "m-1");
+    assert!(calls.iter().any(|call| call["state"] == "cancelled"), "all of it was done");
+    assert!(calls.iter().all(|call| call["ended"].is_string()), "something is still open");
+}
+
+#[test]
+fn a_second_ctrl_c_ends_a_map_whose_programs_do_not_stop() {
+    let env = TestEnv::new();
+    let marker = format!("{}", 50_000 + std::process::id());
+    let started = env.project().join("started");
+    let script = format!("trap '' TERM; : > {}; exec sleep {marker}", started.display());
+    env.publish_script("stubborn", &script);
+    numbers(&env, 3);
+    let mut map = env
+        .command(["map", "stubborn", "--inputs", "inputs.jsonl"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually(|| started.exists());
+    interrupt(&map);
+    let mut said = BufReader::new(map.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line.contains("again to end it at once")));
+    interrupt(&map);
+    assert_eq!(map.wait().unwrap().code(), Some(130));
+    let rest: Vec<_> = said.collect();
+    assert!(!rest.iter().any(|line| line.contains("of other commands")), "{rest:?}");
+    assert_eq!(running(&format!("sleep {marker}")), 0);
+}
+
+#[test]
+fn a_result_names_its_map() {
+    let env = echo_env();
+    numbers(&env, 1);
+    let ran = env.vdeploy("map echo --quiet --inputs inputs.jsonl --map-id m-1").exits(0);
+    assert_eq!(lines(&ran)[0]["map"], "m-1");
 }
 
 /// The map's calls that are recorded, newest first.

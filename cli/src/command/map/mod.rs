@@ -1,5 +1,7 @@
 //! `vdeploy map`: one function, many inputs.
 
+mod glob;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map as Object, Value, json};
 use vdeploy_runtime::args::ArgsSchema;
 use vdeploy_runtime::catalog::Published;
-use vdeploy_runtime::client::{CallOptions, Client, MapEvent, MapItem, MapOptions};
+use vdeploy_runtime::client::{CallOptions, Client, Map, MapEvent, MapItem, MapOptions};
+use vdeploy_runtime::dispatch::local::{CallFilter, CallState};
 use vdeploy_runtime::wire::{Failure, Outcome};
 
 use crate::error::{CliError, Exit, Result};
@@ -79,87 +82,145 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let total = prepared.count;
     super::call::warn_of_shortfalls(&client, &function, settings);
     let refused = prepared.refused;
-    let ended =
-        follow(&client, function, prepared.inputs()?, options, total, &args, settings).await;
+    let map = client.map(function, prepared.inputs()?, options);
+    let ended = Following::new(&client, map, total, &args, settings).follow().await;
     super::call::close(client, settings).await?;
-    let (failed, interrupted) = ended?;
-    match (interrupted, failed + refused) {
-        (true, _) => Ok(Exit::Interrupted),
-        (false, 0) => Ok(Exit::Ok),
-        (false, _) => Ok(Exit::FunctionFailed),
+    let ended = ended?;
+    match (ended.stopped, ended.failed + refused) {
+        (Some(Stop::Interrupted), _) => Ok(Exit::Interrupted),
+        (Some(Stop::Unread), _) => {
+            Err(CliError::failed("the map was stopped: nobody reads its results any more"))
+        }
+        (_, 0) => Ok(Exit::Ok),
+        _ => Ok(Exit::FunctionFailed),
     }
 }
 
-/// Shows and prints what happens until all calls have ended: how many failed, and whether it was
-/// Ctrl-C that ended it.
-async fn follow(
-    client: &Client,
-    function: Published,
-    inputs: impl Iterator<Item = Value>,
-    options: MapOptions,
-    total: u64,
-    args: &Args,
-    settings: &Settings,
-) -> Result<(u64, bool)> {
-    let mut map = client.map(function, inputs, options);
-    let mut view = MapView::new(settings.printer, total);
-    view.note(&format!("map {}", map.id()));
-    let (mut failed, mut stopping, mut interrupted) = (0, false, false);
-    loop {
-        tokio::select! {
-            event = map.next() => match event {
-                None => break,
-                Some(Ok(MapEvent::Call(index, event))) => view.call(index, &event),
-                Some(Ok(MapEvent::Item(item))) => {
-                    view.ended(&item);
-                    if stopping && item.outcome == Outcome::Cancelled {
-                        continue;
-                    }
-                    if !args.for_each {
-                        print(&item, settings)?;
-                    }
-                    if !matches!(item.outcome, Outcome::Succeeded { .. }) {
-                        failed += 1;
-                        if !args.keep_going && !stopping {
-                            stopping = true;
-                            map.cancel().await?;
-                        }
-                    }
+/// Why a map does not do all that it could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// A call failed.
+    Failed,
+    /// Ctrl-C.
+    Interrupted,
+    /// Who read the results is gone.
+    Unread,
+}
+
+/// How a map ended.
+struct Ended {
+    failed: u64,
+    stopped: Option<Stop>,
+}
+
+/// Shows and prints what happens to a map.
+struct Following<'c, I> {
+    client: &'c Client,
+    map: Map<I>,
+    view: MapView,
+    args: &'c Args,
+    settings: &'c Settings,
+    failed: u64,
+    stopped: Option<Stop>,
+    interrupts: u32,
+}
+
+impl<'c, I: Iterator<Item = Value>> Following<'c, I> {
+    fn new(
+        client: &'c Client,
+        map: Map<I>,
+        total: u64,
+        args: &'c Args,
+        settings: &'c Settings,
+    ) -> Self {
+        let view = MapView::new(settings.printer, total);
+        let (failed, stopped, interrupts) = (0, None, 0);
+        Following { client, map, view, args, settings, failed, stopped, interrupts }
+    }
+
+    /// Goes on until all calls have ended.
+    async fn follow(mut self) -> Result<Ended> {
+        self.view.note(&format!("map {}", self.map.id()));
+        while self.interrupts < 3 {
+            tokio::select! {
+                event = self.map.next() => match event {
+                    None => break,
+                    Some(Ok(MapEvent::Call(index, event))) => self.view.call(index, &event),
+                    Some(Ok(MapEvent::Item(item))) => self.item(&item).await?,
+                    Some(Err(error)) => return Err(error.into()),
+                },
+                pressed = tokio::signal::ctrl_c() => {
+                    pressed?;
+                    self.interrupted().await?;
                 }
-                Some(Err(error)) => return Err(error.into()),
-            },
-            pressed = tokio::signal::ctrl_c() => {
-                pressed?;
-                if interrupted {
-                    break;
-                }
-                (stopping, interrupted) = (true, true);
-                view.note("cancelling; press Ctrl-C again to end it at once");
-                map.cancel().await?;
             }
         }
+        self.view.finish();
+        if self.stopped.is_some() {
+            self.settings.printer.note(format!("to go on: add `--map-id {}`", self.map.id()));
+        }
+        Ok(Ended { failed: self.failed, stopped: self.stopped })
     }
-    view.finish();
-    if stopping {
-        settings.printer.note(format!("to go on: add `--map-id {}`", map.id()));
+
+    async fn item(&mut self, item: &MapItem) -> Result<()> {
+        self.view.ended(item);
+        if self.stopped.is_some() && item.outcome == Outcome::Cancelled {
+            return Ok(());
+        }
+        if !matches!(item.outcome, Outcome::Succeeded { .. }) {
+            self.failed += 1;
+            if !self.args.keep_going {
+                self.stop(Stop::Failed).await?;
+            }
+        }
+        let is_read = self.args.for_each || print(self.map.id(), item, self.settings)?;
+        if is_read { Ok(()) } else { self.stop(Stop::Unread).await }
     }
-    Ok((failed, interrupted))
+
+    /// The first Ctrl-C asks what runs to stop; by the second its workers are ended.
+    async fn interrupted(&mut self) -> Result<()> {
+        self.interrupts += 1;
+        if self.interrupts == 1 {
+            self.view.note("cancelling; press Ctrl-C again to end it at once");
+            return self.stop(Stop::Interrupted).await;
+        }
+        let (map, states) = (Some(self.map.id().to_owned()), vec![CallState::Running]);
+        let running = CallFilter { map, states, ..CallFilter::default() };
+        super::call::end_workers(&self.client.dispatcher().calls(running).await?);
+        Ok(())
+    }
+
+    /// Cancels what hasn't ended. Ctrl-C is the one reason that takes the place of another.
+    async fn stop(&mut self, why: Stop) -> Result<()> {
+        let first = self.stopped.is_none();
+        if first || why == Stop::Interrupted {
+            self.stopped = Some(why);
+        }
+        if first {
+            self.map.cancel().await?;
+        }
+        Ok(())
+    }
 }
 
-fn print(item: &MapItem, settings: &Settings) -> Result<()> {
-    let mut line = match &item.outcome {
-        Outcome::Succeeded { result, .. } => json!({
-            "index": item.index, "call": item.call, "status": "succeeded", "result": result }),
-        Outcome::Failed { failure } => json!({
-            "index": item.index, "call": item.call, "status": "failed", "error": failure }),
-        Outcome::Cancelled => json!({
-            "index": item.index, "call": item.call, "status": "cancelled" }),
-    };
-    if let Outcome::Succeeded { cached_from: Some(call), .. } = &item.outcome {
-        line["cached_from"] = json!(call);
+/// Prints a result as a line; `false` when nobody reads it any more.
+fn print(map: &str, item: &MapItem, settings: &Settings) -> Result<bool> {
+    let mut line = json!({ "map": map, "index": item.index, "call": item.call });
+    match &item.outcome {
+        Outcome::Succeeded { result, cached_from, .. } => {
+            line["status"] = json!("succeeded");
+            line["result"] = result.clone();
+            if let Some(call) = cached_from {
+                line["cached_from"] = json!(call);
+            }
+        }
+        Outcome::Failed { failure } => {
+            line["status"] = json!("failed");
+            line["error"] = json!(failure);
+        }
+        Outcome::Cancelled => line["status"] = json!("cancelled"),
     }
-    settings.printer.data(line.to_string())?;
-    Ok(())
+    Ok(settings.printer.line(line.to_string())?)
 }
 
 /// Inputs that were checked, in a file of their own so that any number of them can be.
@@ -280,28 +341,14 @@ fn glob(
     each: &str,
     folder: &Path,
 ) -> Result<Box<dyn Iterator<Item = Result<Input>>>> {
-    let wrong = |error: globset::Error| {
-        CliError::usage(format!("`{pattern}` isn't a pattern")).cause(error)
-    };
-    let absolute = folder.join(pattern);
-    let matcher = globset::GlobBuilder::new(&absolute.to_string_lossy())
-        .literal_separator(true)
-        .build()
-        .map_err(wrong)?
-        .compile_matcher();
-    let paths: Vec<PathBuf> = walkdir::WalkDir::new(fixed_part(&absolute))
-        .sort_by_file_name()
-        .into_iter()
-        .filter_map(std::result::Result::ok)
-        .filter(|entry| entry.file_type().is_file() && matcher.is_match(entry.path()))
-        .map(walkdir::DirEntry::into_path)
-        .collect();
+    let paths = glob::files(pattern, folder)?;
     if paths.is_empty() {
         return Err(CliError::usage(format!("no file matches `{pattern}`"))
             .hint("quote the pattern, so that the shell leaves it alone"));
     }
     let each = each.to_owned();
     Ok(Box::new(paths.into_iter().enumerate().map(move |(index, path)| {
+        let path = path?;
         let name = format!("`{}`", path.display());
         let text = path.to_str().ok_or_else(|| {
             CliError::usage(format!("{name} can't be an argument: its name isn't UTF-8"))
@@ -309,15 +356,6 @@ fn glob(
         let values = Object::from_iter([(each.clone(), Value::String(text.to_owned()))]);
         Ok(Input { name, values, file: Some((path, index)) })
     })))
-}
-
-/// The folders of a pattern before its first wildcard.
-fn fixed_part(pattern: &Path) -> PathBuf {
-    let is_fixed = |part: &std::path::Component<'_>| {
-        !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{'])
-    };
-    let fixed: PathBuf = pattern.components().take_while(is_fixed).collect();
-    if fixed == pattern { fixed.parent().map(Path::to_owned).unwrap_or(fixed) } else { fixed }
 }
 
 fn check(input: Input, args: &Args, schema: &ArgsSchema<'_>, settings: &Settings) -> Result<Value> {
