@@ -1,10 +1,12 @@
 //! `cache = true`: calls like earlier ones.
 
 use std::fs;
+use std::process::{Child, Stdio};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::env::{Ran, TestEnv, sh};
+use crate::env::{Ran, TestEnv, eventually, sh, signal};
 
 /// A function that makes capitals of a file, and counts how often it ran.
 fn shouting() -> TestEnv {
@@ -26,10 +28,12 @@ fn shouting() -> TestEnv {
         echo '{{"done": true}}'"#,
         env.project().join("runs").display()
     );
-    env.publish("shout", sh(&script), |function| {
-        function.schema = Some(schema);
-        function.cache = true;
-    });
+    for environment in ["main", "staging"] {
+        env.publish_in(environment, "shout", sh(&script), |function| {
+            function.schema = Some(schema.clone());
+            function.cache = true;
+        });
+    }
     env.write("in.txt", "hello");
     env
 }
@@ -114,6 +118,56 @@ fn files_in_volumes_count_by_their_content_and_are_given_again() {
     env.vdeploy("volume put footage in.txt --force").exits(0);
     env.vdeploy(&format!("{line} output=c.txt")).exits(0);
     assert_eq!((text(&env, "c.txt").as_str(), runs(&env)), ("OTHER", 2));
+}
+
+#[test]
+fn environments_do_not_share_outcomes() {
+    let env = shouting();
+    let line = "call shout --args input=in.txt output=vol://foot/a.txt";
+    for environment in ["main", "staging"] {
+        env.vdeploy(&format!("volume create foot -e {environment}")).exits(0);
+        let ran = env.vdeploy(&format!("{line} -e {environment}")).exits(0);
+        assert!(!from_cache(&ran), "{}", ran.stderr);
+        let listed = env.vdeploy(&format!("volume ls foot -e {environment}")).exits(0);
+        assert!(listed.stdout.contains("a.txt"), "{environment}: {}", listed.stdout);
+    }
+    assert_eq!(runs(&env), 2);
+}
+
+#[test]
+fn a_service_that_is_terminated_does_not_wait_for_inputs_to_be_read() {
+    let env = shouting();
+    let big = env.write("big.bin", "");
+    fs::File::options().write(true).open(&big).unwrap().set_len(1 << 40).unwrap();
+    let mut service =
+        env.command(["executor"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let id = env.vdeploy("call shout --args input=big.bin output=a.txt --detach").exits(0).stdout;
+    let files = format!("/proc/{}/fd", service.id());
+    eventually(|| {
+        let mut open = fs::read_dir(&files).unwrap().flatten();
+        open.any(|file| fs::read_link(file.path()).is_ok_and(|path| path.ends_with("big.bin")))
+    });
+    signal(&service, Signal::TERM);
+    eventually(|| service_ended(&service));
+    assert_eq!(service.wait().unwrap().code(), Some(0));
+    let call = env.run(["calls", "get", id.trim(), "--json"]).exits(0).json();
+    assert_eq!(call["state"], "queued");
+    // Nobody reads it to its end either when the call is cancelled.
+    let mut service =
+        env.command(["executor"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    env.run(["calls", "cancel", id.trim()]).exits(0);
+    eventually(|| {
+        let call = env.run(["calls", "get", id.trim(), "--json"]).exits(0).json();
+        call["state"] == "cancelled"
+    });
+    signal(&service, Signal::TERM);
+    assert_eq!(service.wait().unwrap().code(), Some(0));
+}
+
+/// Whether a process that this one started has ended, though nobody has waited for it.
+fn service_ended(service: &Child) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", service.id())).unwrap();
+    stat.rsplit_once(") ").unwrap().1.starts_with('Z')
 }
 
 #[test]

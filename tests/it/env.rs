@@ -83,6 +83,17 @@ impl TestEnv {
 
     /// Publishes a function as a deploy would, for tests of what comes after.
     pub fn publish(&self, name: &str, entry: Entry, change: impl FnOnce(&mut FunctionSpec)) {
+        self.publish_in("main", name, entry, change);
+    }
+
+    /// The same in any environment.
+    pub fn publish_in(
+        &self,
+        environment: &str,
+        name: &str,
+        entry: Entry,
+        change: impl FnOnce(&mut FunctionSpec),
+    ) {
         let mut function: FunctionSpec = serde_json::from_value(serde_json::json!({
             "app": "demo",
             "name": name,
@@ -94,7 +105,7 @@ impl TestEnv {
             function.schema = handler.map(|handler| handler.args);
         }
         change(&mut function);
-        let home = Home::new(self.vdeploy_home()).environment("main");
+        let home = Home::new(self.vdeploy_home()).environment(environment);
         Catalog::new(home)
             .publish(&Published { format: FORMAT, version: 1, deployed_at: now(), function })
             .expect("the function is published");

@@ -110,6 +110,7 @@ impl Setup {
         let cache = self.home.cache();
         std::fs::create_dir_all(&cache)?;
         Ok(Reusable {
+            environment: environment.to_owned(),
             spec: Arc::clone(function),
             args: call.args.clone(),
             files: Files::without_worker(volumes, &self.home.call(&call.id.0), call.overwrite),

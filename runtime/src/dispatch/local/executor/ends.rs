@@ -54,14 +54,14 @@ impl Executor {
             let _ = worker.requests.send(Request::Cancel(call.id));
             return;
         }
+        if self.cancel_check(&call) {
+            return;
+        }
         for function in self.functions.values_mut() {
             function.ready.retain(|ready| ready.seq != call.seq);
             if function.fetching {
                 // The fetch may have seen it before anyone asked for its end.
                 function.left_since.insert(call.seq);
-            }
-            if let Some(check) = function.checking.remove(&call.seq) {
-                check.cancel();
             }
         }
         self.in_flight += 1;

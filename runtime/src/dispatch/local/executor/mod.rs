@@ -15,7 +15,6 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::process_worker::{News, Request};
 use super::queue::QueueError;
@@ -29,7 +28,7 @@ use crate::dispatch::{CallEvent, Callee, Told, What};
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
 use crate::wire::CallId;
-use reuse::Checked;
+use reuse::{Checked, Checking};
 
 /// How long an executor goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +144,7 @@ struct FunctionQueue {
     claim: Capacity,
     ready: VecDeque<Ready>,
     /// Calls that are being looked up among earlier ones.
-    checking: HashMap<i64, CancellationToken>,
+    checking: HashMap<i64, Checking>,
     running: u32,
     /// Workers that are kept although nothing waits.
     hold: u32,
@@ -267,6 +266,7 @@ impl Executor {
                 changed = self.mode.changed() => {
                     // A command that is gone has nobody left to run calls for.
                     if changed.is_err() { break; }
+                    self.put_checks_back();
                     if *self.mode.borrow() == Mode::Release { self.release(); }
                 }
                 () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
