@@ -169,7 +169,11 @@ impl Queue {
                 "SELECT id, environment, version, spec,
                         EXISTS (SELECT 1 FROM calls
                                 WHERE calls.function = functions.id AND calls.state = 'queued'
-                                  AND calls.parent IS NOT NULL)
+                                  AND calls.parent IS NOT NULL),
+                        (SELECT priority FROM calls
+                         WHERE calls.function = functions.id AND calls.state = 'queued'
+                           AND (calls.parent IS NULL) = 1
+                         ORDER BY priority DESC LIMIT 1)
                  FROM functions
                  WHERE EXISTS (SELECT 1 FROM calls
                                WHERE calls.function = functions.id AND calls.state = 'queued')
@@ -182,6 +186,7 @@ impl Queue {
                     version: row.get::<_, i64>(2)? as u64,
                     spec: json(row, 3)?,
                     has_children: row.get(4)?,
+                    priority: row.get(5)?,
                 })
             })?
             .collect()
@@ -198,7 +203,7 @@ impl Queue {
         self.db
             .prepare_cached(
                 "SELECT seq, id, args, overwrite, attempt, checkpoint, map, parent IS NOT NULL,
-                        fresh
+                        fresh, priority
                  FROM calls
                  WHERE function = ?1 AND state = 'queued' AND not_before <= ?2
                        AND cancel_requested = 0
@@ -215,6 +220,7 @@ impl Queue {
                     map: row.get(6)?,
                     is_child: row.get(7)?,
                     fresh: row.get(8)?,
+                    priority: row.get(9)?,
                     reuse: None,
                 })
             })?

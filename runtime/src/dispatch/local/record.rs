@@ -172,6 +172,8 @@ pub(super) struct Ready {
     pub map: Option<String>,
     /// Another call waits for it, and gave its claim back.
     pub is_child: bool,
+    /// Higher runs first.
+    pub priority: i32,
     /// An earlier outcome isn't good enough.
     pub fresh: bool,
     /// How to remember its outcome for calls that are alike.
@@ -206,4 +208,6 @@ pub(super) struct KnownFunction {
     pub spec: FunctionSpec,
     /// Some of the calls that wait were made by other calls.
     pub has_children: bool,
+    /// The highest priority of the other calls that wait.
+    pub priority: Option<i32>,
 }

@@ -29,7 +29,14 @@ impl Executor {
                     let known = |(environment, published): (String, Published)| {
                         let (version, spec) = (published.version, published.function);
                         let id = queue.function_row(&environment, version, &spec)?;
-                        Ok(KnownFunction { id, environment, version, spec, has_children: false })
+                        Ok(KnownFunction {
+                            id,
+                            environment,
+                            version,
+                            spec,
+                            has_children: false,
+                            priority: None,
+                        })
                     };
                     wanting.into_iter().map(known).collect()
                 })

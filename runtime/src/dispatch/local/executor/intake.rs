@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::function_queue::WINDOW;
 use super::{Executor, FunctionQueue, Mode, Signal};
 use crate::clock;
 use crate::dispatch::local::record::{Cancelling, KnownFunction, Ready};
 use crate::dispatch::{CallEvent, What};
-
-/// Calls of one function that are held in memory while they wait.
-const WINDOW: usize = 64;
 
 impl Executor {
     /// Looks at the queue, once at a time; a wish that comes meanwhile is granted after.
@@ -54,14 +52,16 @@ impl Executor {
             self.cancel(call);
         }
         for known in functions {
-            let (id, known_children) = (known.id, known.has_children);
+            let (id, children_wait) = (known.id, known.has_children);
+            let waiting_priority = known.priority;
             if !self.functions.contains_key(&id) {
                 self.functions.insert(id, FunctionQueue::new(known, &self.setup.capacity));
                 self.turns.push_back(id);
             }
             if let Some(function) = self.functions.get_mut(&id) {
                 function.more = true;
-                function.children_wait = known_children;
+                function.children_wait = children_wait;
+                function.waiting_priority = waiting_priority;
                 // What is on its way may have been read before the queue changed.
                 function.fetch_again = function.fetching;
             }
@@ -78,10 +78,7 @@ impl Executor {
             Mode::Release => false,
         };
         let Some(function) = self.functions.get_mut(&id) else { return };
-        // Calls that others wait for go before those in memory.
-        let enough =
-            function.in_hand() > WINDOW / 2 && (function.child_waits() || !function.children_wait);
-        if !wanted || function.fetching || !function.more || enough {
+        if !wanted || function.fetching || !function.wants_more() {
             return;
         }
         function.fetching = true;
@@ -118,10 +115,12 @@ impl Executor {
             })
             .collect();
         function.children_wait = false;
+        function.waiting_priority = None;
         if function.spec.cache {
             self.check(id, new);
         } else {
             function.line_up(new);
+            function.bound();
         }
         if self.has_lookers_on() {
             queued.into_iter().for_each(|event| self.publish(event));

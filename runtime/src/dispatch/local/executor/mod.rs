@@ -5,11 +5,12 @@
 mod assign;
 mod children;
 mod ends;
+mod function_queue;
 mod hold;
 mod intake;
 mod reuse;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -25,10 +26,10 @@ use super::schedule::Capacity;
 use super::setup::Setup;
 use super::writer::Writer;
 use crate::dispatch::{CallEvent, Callee, Told, What};
-use crate::function::FunctionSpec;
 use crate::process::ProcessId;
 use crate::wire::CallId;
-use reuse::{Checked, Checking};
+use function_queue::FunctionQueue;
+use reuse::Checked;
 
 /// How long an executor goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,30 +135,6 @@ pub(super) struct Executor {
     in_flight: usize,
     looking: bool,
     look_again: bool,
-}
-
-#[derive(Debug)]
-struct FunctionQueue {
-    spec: Arc<FunctionSpec>,
-    callee: Arc<Callee>,
-    version: u64,
-    claim: Capacity,
-    ready: VecDeque<Ready>,
-    /// Calls that are being looked up among earlier ones.
-    checking: HashMap<i64, Checking>,
-    running: u32,
-    /// Workers that are kept although nothing waits.
-    hold: u32,
-    idle: Vec<WorkerKey>,
-    fetching: bool,
-    fetch_again: bool,
-    /// Rows of calls that were started, cancelled, or ended with an earlier outcome, since the
-    /// fetch that is on its way began; it may still have seen them waiting.
-    left_since: HashSet<i64>,
-    /// The queue may hold more than is in memory.
-    more: bool,
-    /// Some of what it holds are calls that others wait for.
-    children_wait: bool,
 }
 
 #[derive(Debug)]
@@ -374,51 +351,6 @@ impl Executor {
                 let _ = worker.requests.send(Request::Kill);
             }
             self.forget_worker(key);
-        }
-    }
-}
-
-impl FunctionQueue {
-    /// Whether as many calls run as may.
-    fn is_full(&self) -> bool {
-        self.running >= self.spec.scaling.max_containers.unwrap_or(u32::MAX)
-    }
-
-    fn child_waits(&self) -> bool {
-        self.ready.front().is_some_and(|call| call.is_child)
-    }
-
-    /// Puts calls in line for a worker, those that other calls wait for before the others.
-    fn line_up(&mut self, calls: impl IntoIterator<Item = Ready>) {
-        self.ready.extend(calls);
-        self.ready.make_contiguous().sort_by_key(|call| !call.is_child);
-    }
-
-    /// Calls that are in memory and don't run.
-    fn in_hand(&self) -> usize {
-        self.ready.len() + self.checking.len()
-    }
-
-    fn new(known: KnownFunction, machine: &Capacity) -> Self {
-        FunctionQueue {
-            claim: machine.clamp(&known.spec.resources, known.spec.hardware),
-            callee: Arc::new(Callee {
-                environment: known.environment,
-                app: known.spec.app.clone(),
-                function: known.spec.name.clone(),
-            }),
-            spec: Arc::new(known.spec),
-            version: known.version,
-            ready: VecDeque::new(),
-            checking: HashMap::new(),
-            running: 0,
-            hold: 0,
-            idle: Vec::new(),
-            fetching: false,
-            fetch_again: false,
-            left_since: HashSet::new(),
-            more: true,
-            children_wait: false,
         }
     }
 }
