@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -126,6 +126,10 @@ impl SecretError {
     }
 }
 
+/// Which values some secrets had: each file's number and time, none where there is no file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Edition(Vec<Option<(u64, i64, i64)>>);
+
 /// All secrets of an environment on the local target.
 #[derive(Clone, Debug)]
 pub struct SecretStore {
@@ -172,6 +176,15 @@ impl SecretStore {
             all.extend(self.get(name)?);
             Ok(all)
         })
+    }
+
+    /// Changes whenever one of these secrets is set or deleted; reads none of them.
+    pub(crate) fn edition(&self, names: &[String]) -> Edition {
+        let of = |name: &String| {
+            let stat = fs::metadata(self.path(name)).ok()?;
+            Some((stat.ino(), stat.mtime(), stat.mtime_nsec()))
+        };
+        Edition(names.iter().map(of).collect())
     }
 
     /// What may be known of one secret; none when there is none.

@@ -89,6 +89,39 @@ fn a_call_given_to_a_held_worker_that_dies_ends_with_the_reason_and_leaves_room(
 }
 
 #[test]
+fn a_secret_that_is_set_anew_reaches_the_next_call() {
+    let env = TestEnv::new();
+    let got = env.project().join("got");
+    let script = format!("printf %s \"$KEY\" > {}; echo 1", got.display());
+    env.publish("f", sh(&script), |function| {
+        function.secrets = vec!["s".into()];
+        function.scaling.scaledown_window_seconds = 600.0;
+    });
+    let mut service = executor(&env);
+    let call = || {
+        env.vdeploy("call f").exits(0);
+        (std::fs::read_to_string(&got).unwrap(), children(service.id()))
+    };
+    let set = |value: &str, flag: &[&str]| {
+        let stdin = std::fs::File::open(env.write("value", value)).unwrap();
+        let args = [&["secret", "create", "s", "KEY=-"], flag].concat();
+        assert!(env.command(args).stdin(stdin).output().unwrap().status.success());
+    };
+    set("first", &[]);
+    let (_, before) = call();
+    assert_eq!(call(), ("first".into(), before.clone()), "a warm worker");
+    set("second", &["--force"]);
+    let (value, after) = call();
+    assert_eq!(value, "second");
+    assert_ne!(after, before);
+    env.vdeploy("secret delete s -y").exits(0);
+    let failed = env.vdeploy("call f").exits(5);
+    assert!(failed.stderr.contains("no secret named `s`"), "{}", failed.stderr);
+    signal(&service, Signal::TERM);
+    assert_eq!(service.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_service_that_is_terminated_finishes_what_runs() {
     let env = TestEnv::new();
     let go = env.project().join("go");

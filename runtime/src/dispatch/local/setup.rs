@@ -16,7 +16,7 @@ use crate::failpoint::Failpoint;
 use crate::ffmpeg::Tools;
 use crate::function::{Entry, FunctionSpec};
 use crate::home::Home;
-use crate::secret::SecretStore;
+use crate::secret::{Edition, SecretStore};
 use crate::storage::Files;
 use crate::wire::VERSION;
 use crate::worker::frame::Serve;
@@ -97,6 +97,11 @@ impl Setup {
             secrets: values,
             serve,
         })
+    }
+
+    /// Which secrets a worker of `function` would be started with now.
+    pub(super) fn secrets(&self, environment: &str, function: &FunctionSpec) -> Edition {
+        SecretStore::of(&self.home.environment(environment)).edition(&function.secrets)
     }
 
     /// What is needed to find out whether an earlier call of `function` was like this one.

@@ -99,14 +99,31 @@ impl Executor {
 
     /// A worker without a call: one that is idle, or a new one.
     fn free_worker(&mut self, id: i64) -> Result<WorkerKey, String> {
-        match self.functions.get_mut(&id).and_then(|function| function.idle.pop()) {
-            Some(key) => Ok(key),
-            None => self.start_worker(id),
+        let function = self.functions.get(&id).ok_or("is of no known function")?;
+        let secrets = self.setup.secrets(&function.callee.environment, &function.spec);
+        while let Some(key) = self.functions.get_mut(&id).and_then(|function| function.idle.pop()) {
+            if self.workers.get(&key).is_some_and(|worker| worker.secrets == secrets) {
+                return Ok(key);
+            }
+            // It has values that were replaced since.
+            self.dismiss(key);
         }
+        self.start_worker(id)
+    }
+
+    /// Ends a free worker.
+    pub(super) fn dismiss(&mut self, key: WorkerKey) {
+        if let Some(worker) = self.workers.get(&key) {
+            // A worker's task that is gone has ended it.
+            let _ = worker.requests.send(Request::Kill);
+        }
+        self.forget_worker(key);
     }
 
     pub(super) fn start_worker(&mut self, id: i64) -> Result<WorkerKey, String> {
         let function = self.functions.get(&id).ok_or("is of no known function")?;
+        // Before they are read: what is set meanwhile is another edition.
+        let secrets = self.setup.secrets(&function.callee.environment, &function.spec);
         let blueprint = self
             .setup
             .blueprint(&function.callee.environment, &function.spec)
@@ -129,6 +146,7 @@ impl Executor {
             WorkerEntry {
                 function: id,
                 process,
+                secrets,
                 requests: started.requests,
                 current: None,
                 idle_until: None,

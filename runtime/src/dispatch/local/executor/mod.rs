@@ -27,6 +27,7 @@ use super::setup::Setup;
 use super::writer::Writer;
 use crate::dispatch::{CallEvent, Callee, Told, What};
 use crate::process::ProcessId;
+use crate::secret::Edition;
 use crate::wire::CallId;
 use function_queue::FunctionQueue;
 use reuse::Checked;
@@ -141,6 +142,8 @@ pub(super) struct Executor {
 struct WorkerEntry {
     function: i64,
     process: ProcessId,
+    /// The secrets it was started with.
+    secrets: Edition,
     requests: mpsc::UnboundedSender<Request>,
     current: Option<Running>,
     idle_until: Option<Instant>,
@@ -346,11 +349,6 @@ impl Executor {
             .filter(|(_, worker)| worker.idle_until.is_some_and(|until| until <= now))
             .map(|(key, _)| *key)
             .collect();
-        for key in expired {
-            if let Some(worker) = self.workers.get(&key) {
-                let _ = worker.requests.send(Request::Kill);
-            }
-            self.forget_worker(key);
-        }
+        expired.into_iter().for_each(|key| self.dismiss(key));
     }
 }
