@@ -57,26 +57,33 @@ impl Claim {
 pub(super) struct Waiting {
     calls: Calls,
     active: bool,
+    /// Says when the claim that was wanted is held.
+    granted: Option<oneshot::Receiver<()>>,
 }
 
 impl Waiting {
     pub(super) fn new(calls: Calls) -> Self {
-        Waiting { calls, active: false }
+        Waiting { calls, active: false, granted: None }
     }
 
     /// Waits from now on; nothing changes if it does already.
     pub(super) fn begin(&mut self) {
         if !self.active {
-            self.active = true;
+            (self.active, self.granted) = (true, None);
             self.calls.begin_wait();
         }
     }
 
     /// Waits no more, and returns when the claim is held again, unless other parts still wait.
+    /// Safe to cancel.
     pub(super) async fn end(&mut self) {
-        if let Some(granted) = self.stop() {
+        if self.active {
+            self.granted = self.stop();
+        }
+        if let Some(granted) = &mut self.granted {
             // An attempt that is over needs no claim.
             let _ = granted.await;
+            self.granted = None;
         }
     }
 

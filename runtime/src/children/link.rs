@@ -60,15 +60,16 @@ impl Calls {
         self.maps.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) async fn submit(
+    /// Asks for calls to be recorded; the answer says what became of them.
+    pub(super) fn submit(
         &self,
         batch: Batch,
         events: Option<mpsc::UnboundedSender<(CallId, What)>>,
-    ) -> Result<Vec<Accepted>, Failure> {
+    ) -> Result<oneshot::Receiver<Result<Vec<Accepted>, Failure>>, Failure> {
         let (accepted, answer) = oneshot::channel();
         let asks = self.asks.as_ref().ok_or_else(nowhere)?;
         asks.send(Ask::Submit { batch: Box::new(batch), accepted, events }).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        Ok(answer)
     }
 
     pub(super) fn cancel_map(&self, map: u32) {

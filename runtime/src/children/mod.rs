@@ -36,27 +36,24 @@
 //! }
 //! ```
 
+mod call;
 mod claim;
 mod link;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::future::Future;
-use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{mpsc, oneshot};
 
+pub use call::{Call, Child};
 pub use link::{Ask, Calls};
 
 use crate::dispatch::What;
-use crate::dispatch::overall::Overall;
-use crate::function::{Resources, Retries};
+use crate::dispatch::overall::{self, Overall};
 use crate::wire::{CallId, Failure, FailureKind, Outcome, Progress};
-use crate::worker::frame::{Batch, ChildSettings, Routine};
+use crate::worker::frame::{Accepted, Batch, Routine};
 use claim::Waiting;
 
 /// Calls recorded and not ended, of one map.
@@ -64,156 +61,6 @@ const OPEN: usize = 256;
 /// Calls recorded in one go, and the bytes of arguments at which there are no more of them.
 const CHUNK: usize = 64;
 const CHUNK_BYTES: usize = 1 << 20;
-
-/// What is to be called, and how; made by [`crate::Context::function`] and
-/// [`crate::Context::handler`].
-#[derive(Clone, Debug)]
-pub struct Call {
-    calls: Calls,
-    cancel: CancellationToken,
-    routine: Routine,
-    settings: ChildSettings,
-}
-
-impl Call {
-    pub(crate) fn new(calls: Calls, cancel: CancellationToken, routine: Routine) -> Self {
-        Call { calls, cancel, routine, settings: ChildSettings::default() }
-    }
-
-    /// Retries in place of those that the function declares.
-    #[must_use]
-    pub fn retries(mut self, retries: Retries) -> Self {
-        self.settings.retries = Some(retries);
-        self
-    }
-
-    /// A time limit for each attempt, in place of the function's.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout_seconds = Some(timeout.as_secs_f64());
-        self
-    }
-
-    /// What each call claims, in place of what the function declares.
-    #[must_use]
-    pub fn resources(mut self, resources: Resources) -> Self {
-        self.settings.resources = Some(resources);
-        self
-    }
-
-    /// Outputs that exist may be replaced.
-    #[must_use]
-    pub fn overwrite(mut self, overwrite: bool) -> Self {
-        self.settings.overwrite = overwrite;
-        self
-    }
-
-    /// Calls that succeeded in an earlier attempt of this handler, under the same `name` and with
-    /// the same arguments at the same place, are not made again: their outcome comes at once.
-    ///
-    /// Each `name` is for one map of the handler. What such calls made must outlive the attempt:
-    /// artifacts and volumes do, the scratch folder of the handler doesn't.
-    #[must_use]
-    pub fn resume(mut self, name: impl Into<String>) -> Self {
-        self.settings.resume = Some(name.into());
-        self
-    }
-
-    /// Calls it and waits for its result. Dropped before that, the call is cancelled.
-    pub fn call<R: DeserializeOwned + Send>(
-        self,
-        args: impl Serialize,
-    ) -> impl Future<Output = Result<R, Failure>> + Send {
-        self.one(args).only_result()
-    }
-
-    /// Calls it and waits until that is recorded. The call goes on while this handler does other
-    /// things, and is cancelled when this handler ends before it.
-    pub fn spawn(
-        self,
-        args: impl Serialize,
-    ) -> impl Future<Output = Result<Child, Failure>> + Send {
-        let mut children = self.one(args);
-        async move {
-            children.submit().await?;
-            children.keep = true;
-            let id = children.open.keys().next().cloned();
-            let id = id.or_else(|| children.ready.front().map(|event| event.call.clone()));
-            match id {
-                Some(id) => Ok(Child { id, children }),
-                None => Err(Failure::new(FailureKind::Handler, "the call was not recorded")),
-            }
-        }
-    }
-
-    /// Calls it once for each input. Inputs are taken as there is room for them; nothing is
-    /// called before the first [`Children::next`].
-    pub fn map<I>(self, inputs: I) -> Children
-    where
-        I: IntoIterator<Item: Serialize + 'static>,
-        I::IntoIter: Send + 'static,
-    {
-        self.map_values(inputs.into_iter().map(serde_json::to_value))
-    }
-
-    fn one(self, args: impl Serialize) -> Children {
-        self.map_values(std::iter::once(serde_json::to_value(args)))
-    }
-
-    fn map_values<I>(self, inputs: I) -> Children
-    where
-        I: Iterator<Item = serde_json::Result<Value>> + Send + 'static,
-    {
-        let total = match inputs.size_hint() {
-            (least, Some(most)) if least == most => Some(least as u64),
-            _ => None,
-        };
-        let (events_in, events) = mpsc::unbounded_channel();
-        Children {
-            map: self.calls.next_map(),
-            inputs: Box::new(inputs),
-            waiting: Waiting::new(self.calls.clone()),
-            call: self,
-            exhausted: false,
-            taken: 0,
-            open: HashMap::new(),
-            events,
-            events_in: Some(events_in),
-            ready: VecDeque::new(),
-            overall: Overall::new(total),
-            keep: false,
-        }
-    }
-}
-
-/// A call that was made and not waited for yet. Dropped, it goes on until this handler ends.
-#[derive(Debug)]
-pub struct Child {
-    id: CallId,
-    children: Children,
-}
-
-impl Child {
-    /// Its id.
-    pub fn id(&self) -> &CallId {
-        &self.id
-    }
-
-    /// What happens to it next; none after its end. Safe to cancel.
-    pub async fn next(&mut self) -> Result<Option<What>, Failure> {
-        Ok(self.children.next().await?.map(|event| event.what))
-    }
-
-    /// Waits for its result.
-    pub async fn wait<R: DeserializeOwned + Send>(self) -> Result<R, Failure> {
-        self.children.only_result().await
-    }
-
-    /// Asks for it to be cancelled.
-    pub fn cancel(&mut self) {
-        self.children.cancel();
-    }
-}
 
 /// Something that happened to one of the calls of a map.
 #[derive(Clone, Debug, PartialEq)]
@@ -226,6 +73,12 @@ pub struct ChildEvent {
     pub what: What,
 }
 
+/// Calls that were submitted: the place of the first, and where the answer comes.
+struct Pending {
+    first: u64,
+    answer: oneshot::Receiver<Result<Vec<Accepted>, Failure>>,
+}
+
 /// The calls of a map. Dropped, those that have not ended are cancelled.
 pub struct Children {
     call: Call,
@@ -233,6 +86,8 @@ pub struct Children {
     inputs: Box<dyn Iterator<Item = serde_json::Result<Value>> + Send>,
     exhausted: bool,
     taken: u64,
+    /// Submitted and not answered; kept here so that a wait for it can be dropped.
+    pending: Option<Pending>,
     open: HashMap<CallId, u64>,
     events: mpsc::UnboundedReceiver<(CallId, What)>,
     /// The other end, until the first inputs are submitted with it.
@@ -253,6 +108,28 @@ impl fmt::Debug for Children {
 }
 
 impl Children {
+    fn new<I>(call: Call, inputs: I) -> Self
+    where
+        I: Iterator<Item = serde_json::Result<Value>> + Send + 'static,
+    {
+        let (events_in, events) = mpsc::unbounded_channel();
+        Children {
+            map: call.calls.next_map(),
+            overall: Overall::new(overall::total(&inputs)),
+            inputs: Box::new(inputs),
+            waiting: Waiting::new(call.calls.clone()),
+            call,
+            exhausted: false,
+            taken: 0,
+            pending: None,
+            open: HashMap::new(),
+            events,
+            events_in: Some(events_in),
+            ready: VecDeque::new(),
+            keep: false,
+        }
+    }
+
     /// What happens next to any of the calls, each up to its [`What::Ended`]; none when all have
     /// ended. Safe to cancel.
     ///
@@ -303,7 +180,7 @@ impl Children {
     /// still come.
     pub fn cancel(&mut self) {
         self.exhausted = true;
-        if !self.open.is_empty() {
+        if self.pending.is_some() || !self.open.is_empty() {
             self.call.calls.cancel_map(self.map);
         }
     }
@@ -311,8 +188,12 @@ impl Children {
     /// Waits until there is something to give; `false` when there will be nothing more.
     async fn fill(&mut self) -> Result<bool, Failure> {
         while self.ready.is_empty() {
+            if self.pending.is_some() {
+                self.accepted().await?;
+                continue;
+            }
             if !self.exhausted && self.open.len() <= OPEN - CHUNK {
-                self.submit().await?;
+                self.submit()?;
                 continue;
             }
             if self.open.is_empty() {
@@ -328,13 +209,14 @@ impl Children {
         Ok(true)
     }
 
-    async fn submit(&mut self) -> Result<(), Failure> {
+    /// Submits as many inputs as are recorded in one go, if there are any.
+    fn submit(&mut self) -> Result<(), Failure> {
         let first = self.taken;
         let inputs = self.take_inputs()?;
         if inputs.is_empty() {
             return Ok(());
         }
-        let count = inputs.len();
+        self.taken += inputs.len() as u64;
         let batch = Batch {
             map: self.map,
             routine: self.call.routine.clone(),
@@ -342,14 +224,23 @@ impl Children {
             first,
             inputs,
         };
-        // From here on calls may be made that nobody knows if this is dropped: they count as
-        // taken, and end with the handler.
-        self.taken += count as u64;
-        let accepted = self.call.calls.submit(batch, self.events_in.take());
-        let accepted = tokio::select! {
-            accepted = accepted => accepted?,
+        let answer = self.call.calls.submit(batch, self.events_in.take())?;
+        self.pending = Some(Pending { first, answer });
+        Ok(())
+    }
+
+    /// Waits until what was submitted is recorded. Safe to cancel.
+    async fn accepted(&mut self) -> Result<(), Failure> {
+        let Some(Pending { first, answer }) = &mut self.pending else { return Ok(()) };
+        let first = *first;
+        let answer = tokio::select! {
+            answer = answer => answer,
             () = self.call.cancel.cancelled() => return Err(cancelled()),
         };
+        self.pending = None;
+        let accepted = answer.map_err(|_| link::gone())?;
+        // Some of a batch that is refused may have been recorded.
+        let accepted = accepted.inspect_err(|_| self.call.calls.cancel_map(self.map))?;
         for (index, accepted) in (first..).zip(accepted) {
             self.open.insert(accepted.call.clone(), index);
             if let Some(outcome) = accepted.outcome {
@@ -437,4 +328,51 @@ fn of_child(name: &str, index: u64, failure: Failure) -> Failure {
 
 fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "the call was cancelled")
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    fn three() -> (Children, mpsc::UnboundedReceiver<Ask>) {
+        let (calls, asks) = Calls::channel();
+        let routine = Routine::Handler { name: "echo".into() };
+        let call = Call::new(calls, CancellationToken::new(), routine);
+        (call.map([1, 2, 3]), asks)
+    }
+
+    fn accept(ask: Ask) -> mpsc::UnboundedSender<(CallId, What)> {
+        let Ask::Submit { batch, accepted, events } = ask else { panic!("{ask:?}") };
+        let ids = (0..batch.inputs.len()).map(|index| CallId(format!("c-{index}")));
+        let calls = ids.map(|call| Accepted { call, outcome: None }).collect();
+        accepted.send(Ok(calls)).unwrap();
+        events.unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_call_is_lost_when_a_wait_is_dropped_before_it_is_recorded() {
+        let (mut children, mut asks) = three();
+        assert!(children.next().now_or_never().is_none());
+        let events = accept(asks.recv().await.unwrap());
+        for index in 0..3 {
+            let outcome = Outcome::Cancelled;
+            events.send((CallId(format!("c-{index}")), What::Ended { outcome })).unwrap();
+        }
+        for index in 0..3 {
+            assert_eq!(children.next().await.unwrap().map(|event| event.index), Some(index));
+        }
+        assert_eq!(children.next().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_while_it_is_submitted_is_cancelled() {
+        let (mut children, mut asks) = three();
+        assert!(children.next().now_or_never().is_none());
+        drop(children);
+        assert!(matches!(asks.recv().await, Some(Ask::Submit { .. })));
+        assert!(matches!(asks.recv().await, Some(Ask::CancelMap(0))));
+    }
 }

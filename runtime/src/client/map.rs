@@ -3,13 +3,15 @@
 //! does only what is missing.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 
+use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{CallOptions, Client, ClientError};
 use crate::catalog::Published;
-use crate::dispatch::local::{Interest, Placement};
+use crate::dispatch::local::{DispatchError, Interest, Placement};
 use crate::dispatch::{CallEvent, Told, What};
 use crate::wire::{CallId, Outcome};
 
@@ -51,6 +53,18 @@ pub struct MapItem {
     pub earlier: bool,
 }
 
+/// Calls that are being recorded: the place of the first, and what becomes of them.
+struct Pending {
+    first: u64,
+    placed: BoxFuture<'static, Result<Vec<Placement>, DispatchError>>,
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").field("first", &self.first).finish_non_exhaustive()
+    }
+}
+
 /// A running map. Dropped, its calls go on as long as the client does.
 #[derive(Debug)]
 pub struct Map<I> {
@@ -61,7 +75,11 @@ pub struct Map<I> {
     options: MapOptions,
     next_index: u64,
     exhausted: bool,
+    /// Being recorded; kept here so that a wait for it can be dropped.
+    pending: Option<Pending>,
     open: HashMap<CallId, u64>,
+    /// Ends may have been missed.
+    catch_up_due: bool,
     events: mpsc::UnboundedReceiver<Told>,
     ended: VecDeque<MapItem>,
     /// Ended out of turn, where results are ordered.
@@ -81,7 +99,9 @@ impl<I: Iterator<Item = Value>> Map<I> {
             options,
             next_index: 0,
             exhausted: false,
+            pending: None,
             open: HashMap::new(),
+            catch_up_due: false,
             events,
             ended: VecDeque::new(),
             held: BTreeMap::new(),
@@ -115,11 +135,21 @@ impl<I: Iterator<Item = Value>> Map<I> {
             if let Some(item) = self.ended.pop_front() {
                 return Some(Ok(MapEvent::Item(item)));
             }
-            if !self.exhausted && self.open.len() + self.held.len() <= OPEN - CHUNK {
-                if let Err(error) = self.take_inputs().await {
+            if self.pending.is_some() {
+                if let Err(error) = self.recorded().await {
                     self.exhausted = true;
                     return Some(Err(error));
                 }
+                continue;
+            }
+            if self.catch_up_due {
+                if let Err(error) = self.catch_up().await {
+                    return Some(Err(error));
+                }
+                continue;
+            }
+            if !self.exhausted && self.open.len() + self.held.len() <= OPEN - CHUNK {
+                self.take_inputs();
                 continue;
             }
             if self.open.is_empty() {
@@ -132,11 +162,7 @@ impl<I: Iterator<Item = Value>> Map<I> {
                         return Some(Ok(event));
                     }
                 }
-                Some(Told::Attached) => {
-                    if let Err(error) = self.catch_up().await {
-                        return Some(Err(error));
-                    }
-                }
+                Some(Told::Attached) => self.catch_up_due = true,
                 // Told to those who look on.
                 Some(Told::Detached | Told::Grown) => {}
                 None => return Some(Err(self.client.why_ended())),
@@ -144,7 +170,7 @@ impl<I: Iterator<Item = Value>> Map<I> {
         }
     }
 
-    async fn take_inputs(&mut self) -> Result<(), ClientError> {
+    fn take_inputs(&mut self) {
         let first = self.next_index;
         let calls: Vec<_> = (first..)
             .zip(self.inputs.by_ref().take(CHUNK))
@@ -155,10 +181,19 @@ impl<I: Iterator<Item = Value>> Map<I> {
             .collect();
         self.exhausted = calls.len() < CHUNK;
         self.next_index += calls.len() as u64;
-        if calls.is_empty() {
-            return Ok(());
+        if !calls.is_empty() {
+            let client = self.client.clone();
+            let placed = Box::pin(async move { client.dispatcher().place(calls).await });
+            self.pending = Some(Pending { first, placed });
         }
-        let placed = self.client.dispatcher().place(calls).await?;
+    }
+
+    /// Waits until the calls of the inputs that were taken are recorded. Safe to cancel.
+    async fn recorded(&mut self) -> Result<(), ClientError> {
+        let Some(Pending { first, placed }) = &mut self.pending else { return Ok(()) };
+        let (first, placed) = (*first, placed.await);
+        self.pending = None;
+        let placed = placed?;
         for (index, placement) in (first..).zip(placed) {
             match placement {
                 Placement::New(call) | Placement::Open(call) => drop(self.open.insert(call, index)),
@@ -174,7 +209,7 @@ impl<I: Iterator<Item = Value>> Map<I> {
         Ok(())
     }
 
-    /// Takes the ends that were not told.
+    /// Takes the ends that were not told. Safe to cancel.
     async fn catch_up(&mut self) -> Result<(), ClientError> {
         let open = self.open.keys().cloned().collect();
         for (call, outcome) in self.client.dispatcher().outcomes(open).await? {
@@ -182,6 +217,7 @@ impl<I: Iterator<Item = Value>> Map<I> {
                 self.end(MapItem { index, call, outcome, earlier: false });
             }
         }
+        self.catch_up_due = false;
         Ok(())
     }
 
@@ -205,5 +241,59 @@ impl<I: Iterator<Item = Value>> Map<I> {
             self.next_result += 1;
             self.ended.push_back(item);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use futures::FutureExt;
+    use serde_json::json;
+
+    use super::super::CallEvents;
+    use super::*;
+    use crate::home::Home;
+    use crate::settings::Settings;
+
+    /// A client whose workers can't start: calls only wait, are cancelled or fail.
+    fn client(folder: &std::path::Path) -> Client {
+        let mut settings = Settings::from_env().unwrap();
+        settings.home = Home::new(folder);
+        settings.worker = Some(PathBuf::from("/nonexistent/worker"));
+        Client::connect(settings.setup().unwrap(), "main").unwrap()
+    }
+
+    fn echo() -> Published {
+        let published = json!({ "format": 1, "version": 1, "deployed_at": "2026-01-01T00:00:00Z",
+            "function": { "app": "a", "name": "f",
+                          "entry": { "kind": "builtin", "handler": "echo" } } });
+        serde_json::from_value(published).unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_call_is_lost_when_a_wait_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let client = client(folder.path());
+        let inputs = (0..3).map(|index| json!({ "index": index }));
+        let mut map = client.map(echo(), inputs, MapOptions::default());
+        assert!(map.next().now_or_never().is_none(), "it is being recorded");
+        map.cancel().await.unwrap();
+        let mut ended = Vec::new();
+        while let Some(event) = map.next().await {
+            if let MapEvent::Item(item) = event.unwrap() {
+                ended.push(item.call);
+            }
+        }
+        assert_eq!(ended.len(), 3);
+
+        // An end that was only told by "look again" survives a wait that is dropped while it looks.
+        let (tell, told) = mpsc::unbounded_channel();
+        tell.send(Told::Attached).unwrap();
+        drop(tell);
+        let call = ended.remove(0);
+        let mut events = CallEvents { client: client.clone(), call, told, catch_up_due: false };
+        let _ = events.next().now_or_never();
+        assert!(matches!(events.next().await, Ok(What::Ended { .. })));
     }
 }

@@ -235,7 +235,7 @@ impl Client {
     /// What happens to a call from now on, up to its end, also when that is over.
     pub fn events(&self, call: &CallId) -> CallEvents {
         let told = self.watch(Interest::Call(call.clone()));
-        CallEvents { client: self.clone(), call: call.clone(), told }
+        CallEvents { client: self.clone(), call: call.clone(), told, catch_up_due: false }
     }
 
     /// Waits for a call's outcome.
@@ -326,19 +326,24 @@ pub struct CallEvents {
     client: Client,
     call: CallId,
     told: mpsc::UnboundedReceiver<Told>,
+    /// Its end may have been missed.
+    catch_up_due: bool,
 }
 
 impl CallEvents {
     /// What happens next; the last is [`What::Ended`], which may come twice. Safe to cancel.
     pub async fn next(&mut self) -> Result<What, ClientError> {
         loop {
+            if self.catch_up_due {
+                let outcome = self.client.record(&self.call).await?.outcome;
+                self.catch_up_due = false;
+                if let Some(outcome) = outcome {
+                    return Ok(What::Ended { outcome });
+                }
+            }
             match self.told.recv().await {
                 Some(Told::Call(event)) => return Ok(event.what),
-                Some(Told::Attached) => {
-                    if let Some(outcome) = self.client.record(&self.call).await?.outcome {
-                        return Ok(What::Ended { outcome });
-                    }
-                }
+                Some(Told::Attached) => self.catch_up_due = true,
                 // Told to those who look on.
                 Some(Told::Detached | Told::Grown) => {}
                 None => return Err(self.client.why_ended()),

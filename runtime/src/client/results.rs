@@ -14,7 +14,7 @@ use super::{Client, ClientError, Function, Map, MapEvent, MapOptions};
 use crate::args::ArgsSchema;
 use crate::catalog::Published;
 use crate::dispatch::What;
-use crate::dispatch::overall::Overall;
+use crate::dispatch::overall::{self, Overall};
 use crate::wire::Progress;
 
 type Inputs = Box<dyn Iterator<Item = serde_json::Result<Value>> + Send>;
@@ -51,7 +51,7 @@ struct Start {
     function: Function,
     inputs: Inputs,
     total: Option<u64>,
-    observer: Observer,
+    observer: Option<Observer>,
     ordered: bool,
 }
 
@@ -60,12 +60,8 @@ impl<R: DeserializeOwned + Send + 'static> Results<R> {
         function: Function,
         inputs: impl Iterator<Item = serde_json::Result<Value>> + Send + 'static,
     ) -> Self {
-        let total = match inputs.size_hint() {
-            (least, Some(most)) if least == most => Some(least as u64),
-            _ => None,
-        };
-        let (inputs, observer) = (Box::new(inputs), Box::new(|_: &Progress| {}));
-        let start = Start { function, inputs, total, observer, ordered: true };
+        let (total, inputs) = (overall::total(&inputs), Box::new(inputs));
+        let start = Start { function, inputs, total, observer: None, ordered: true };
         Results { start: Some(start), running: None }
     }
 
@@ -73,7 +69,7 @@ impl<R: DeserializeOwned + Send + 'static> Results<R> {
     #[must_use]
     pub fn on_progress(mut self, observer: impl FnMut(&Progress) + Send + 'static) -> Self {
         if let Some(start) = &mut self.start {
-            start.observer = Box::new(observer);
+            start.observer = Some(Box::new(observer));
         }
         self
     }
@@ -188,7 +184,7 @@ struct Running {
     client: Client,
     map: Map<Checked>,
     overall: Overall,
-    observer: Observer,
+    observer: Option<Observer>,
     /// Why inputs ended before their end.
     wrong: Wrong,
     over: bool,
@@ -218,8 +214,10 @@ impl Running {
     }
 
     fn observe(&mut self, index: u64, what: &What) {
-        self.overall.take(index, what);
-        (self.observer)(&self.overall.progress());
+        if let Some(observer) = &mut self.observer {
+            self.overall.take(index, what);
+            observer(&self.overall.progress());
+        }
     }
 }
 
