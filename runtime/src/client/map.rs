@@ -246,8 +246,6 @@ impl<I: Iterator<Item = Value>> Map<I> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use futures::FutureExt;
     use serde_json::json;
 
@@ -260,7 +258,9 @@ mod tests {
     fn client(folder: &std::path::Path) -> Client {
         let mut settings = Settings::from_env().unwrap();
         settings.home = Home::new(folder);
-        settings.worker = Some(PathBuf::from("/nonexistent/worker"));
+        let worker = folder.join("worker");
+        std::fs::write(&worker, "").unwrap();
+        settings.worker = Some(worker);
         Client::connect(settings.setup().unwrap(), "main").unwrap()
     }
 
