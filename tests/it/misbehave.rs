@@ -187,3 +187,12 @@ impl Drop for SmallMemory {
         let _ = std::fs::remove_dir(&self.0);
     }
 }
+
+#[test]
+fn a_program_that_leaves_nothing_leaves_no_folders() {
+    let env = TestEnv::new();
+    env.publish_script("tidy", "echo gone > \"$VDEPLOY_SCRATCH\"/part; echo '{}'");
+    env.vdeploy("call tidy").exits(0);
+    let left = std::fs::read_dir(env.vdeploy_home().join("calls")).unwrap().count();
+    assert_eq!(left, 0, "a call's folder holds a log or artifacts, or isn't there");
+}

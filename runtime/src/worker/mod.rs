@@ -6,7 +6,7 @@ pub mod frame;
 mod stdio;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -83,11 +83,10 @@ pub async fn execute(
     calls: Calls,
     report: impl Fn(Report) + Send + Sync + 'static,
 ) -> Outcome {
-    let folders = (invocation.scratch.clone(), invocation.artifacts.clone());
+    let folders = Folders::of(&invocation);
     if invocation.attempt > 1 {
         // A worker that was killed had no time to clean up.
-        remove(&folders.0).await;
-        remove(&folders.1).await;
+        folders.clean(false).await;
     }
     let files = Files::of(&invocation);
     let cx =
@@ -95,15 +94,43 @@ pub async fn execute(
     let run = tokio::spawn(run(worker.clone(), cx.clone()));
     let result = run.await.unwrap_or_else(|error| Err(panicked(error)));
     let outcome = Outcome::from_result(result.map(|value| (value, cx.artifacts())));
-    remove(&folders.0).await;
-    if !matches!(outcome, Outcome::Succeeded { .. }) {
-        remove(&folders.1).await;
-    }
-    if let Some(call) = folders.0.parent() {
-        // It stays when it holds a log or artifacts.
-        let _ = tokio::fs::remove_dir(call).await;
-    }
+    folders.clean(matches!(outcome, Outcome::Succeeded { .. })).await;
     outcome
+}
+
+/// The folders of an attempt, of which many make none.
+struct Folders {
+    scratch: PathBuf,
+    artifacts: PathBuf,
+}
+
+impl Folders {
+    fn of(invocation: &Invocation) -> Self {
+        let Invocation { scratch, artifacts, .. } = invocation;
+        Folders { scratch: scratch.clone(), artifacts: artifacts.clone() }
+    }
+
+    /// Removes what the attempt leaves behind: all, or all but artifacts that are `kept`.
+    async fn clean(&self, kept: bool) {
+        // Asking costs less than the way to a thread that may wait for a disk.
+        if !self.scratch.exists() && !self.artifacts.exists() {
+            return;
+        }
+        let (scratch, artifacts) = (self.scratch.clone(), self.artifacts.clone());
+        // It removes what is there, and fails for what is not.
+        let clean = move || {
+            let _ = std::fs::remove_dir_all(&scratch);
+            let _ = match kept {
+                true => std::fs::remove_dir(&artifacts),
+                false => std::fs::remove_dir_all(&artifacts),
+            };
+            if let Some(call) = scratch.parent() {
+                // It stays when it holds a log or artifacts.
+                let _ = std::fs::remove_dir(call);
+            }
+        };
+        let _ = tokio::task::spawn_blocking(clean).await;
+    }
 }
 
 async fn run(worker: Worker, cx: Context) -> Result<serde_json::Value, Failure> {
@@ -128,9 +155,4 @@ fn panicked(error: tokio::task::JoinError) -> Failure {
         Some(text) => failure.cause(text),
         None => failure,
     }
-}
-
-async fn remove(folder: &Path) {
-    // It is only there when something was put into it.
-    let _ = tokio::fs::remove_dir_all(folder).await;
 }
