@@ -168,8 +168,9 @@ impl From<ClientError> for CliError {
             ClientError::Args(failure) => CliError { exit: Exit::Usage, ..failure.into() },
             ClientError::Catalog(error) => error.into(),
             ClientError::Dispatch(error) => error.into(),
-            ClientError::DifferentMap { .. } => CliError::chain(&error)
-                .hint("leave `--map-id` away to start a new map, or pass the same inputs"),
+            ClientError::DifferentMap { .. } => CliError::chain(&error).hint(
+                "leave `--map-id` away to start a new map, or pass the same function and inputs",
+            ),
             ClientError::Settings(error) => error.into(),
             error => {
                 let hints = error.hint().into_iter().collect();

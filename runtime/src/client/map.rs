@@ -13,6 +13,7 @@ use super::{CallOptions, Client, ClientError};
 use crate::catalog::Published;
 use crate::dispatch::local::{DispatchError, Interest, Placement};
 use crate::dispatch::{CallEvent, Told, What};
+use crate::function::FunctionSpec;
 use crate::wire::{CallId, Outcome};
 
 /// Calls recorded and not ended: enough to keep any machine busy.
@@ -80,6 +81,7 @@ pub struct Map<I> {
     open: HashMap<CallId, u64>,
     /// Ends may have been missed.
     catch_up_due: bool,
+    noted_version: bool,
     events: mpsc::UnboundedReceiver<Told>,
     ended: VecDeque<MapItem>,
     /// Ended out of turn, where results are ordered.
@@ -102,6 +104,7 @@ impl<I: Iterator<Item = Value>> Map<I> {
             pending: None,
             open: HashMap::new(),
             catch_up_due: false,
+            noted_version: false,
             events,
             ended: VecDeque::new(),
             held: BTreeMap::new(),
@@ -197,16 +200,30 @@ impl<I: Iterator<Item = Value>> Map<I> {
         for (index, placement) in (first..).zip(placed) {
             match placement {
                 Placement::New(call) | Placement::Open(call) => drop(self.open.insert(call, index)),
-                Placement::Done(call, outcome) => {
+                Placement::Done { call, outcome, version } => {
+                    self.note_version(version);
                     self.end(MapItem { index, call, outcome, earlier: true });
                 }
-                Placement::Different(place) => {
-                    return Err(ClientError::DifferentMap { map: self.id.clone(), place });
+                Placement::Different(difference) => {
+                    return Err(ClientError::DifferentMap { map: self.id.clone(), difference });
                 }
             }
         }
         self.client.wake();
         Ok(())
+    }
+
+    /// Says once that results of an earlier run are those of another version of the function.
+    fn note_version(&mut self, version: u64) {
+        if version != self.function.version && !std::mem::replace(&mut self.noted_version, true) {
+            let FunctionSpec { app, name, .. } = &self.function.function;
+            tracing::warn!(
+                "results of an earlier run of map `{}` are of version {version} of `{app}/{name}`; \
+                 version {} is deployed now",
+                self.id,
+                self.function.version,
+            );
+        }
     }
 
     /// Takes the ends that were not told. Safe to cancel.

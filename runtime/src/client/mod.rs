@@ -22,8 +22,8 @@ pub use volume::Volume;
 use crate::args::ArgsSchema;
 use crate::catalog::{Catalog, CatalogError, Published};
 use crate::dispatch::local::{
-    Attendance, CallRecord, DispatchError, Interest, LocalDispatcher, Mode, NewCall, Setup,
-    Shortfall,
+    Attendance, CallRecord, Difference, DispatchError, Interest, LocalDispatcher, Mode, NewCall,
+    Setup, Shortfall,
 };
 use crate::dispatch::{Told, What};
 use crate::process::ProcessId;
@@ -44,13 +44,13 @@ pub enum ClientError {
     /// The queue or its executor failed.
     #[error(transparent)]
     Dispatch(#[from] DispatchError),
-    /// An earlier run of the map had another input at this place, from 0.
-    #[error("map `{map}` was run before with another input {place}")]
+    /// An earlier run of the map was another one.
+    #[error("map `{map}` was run before with {difference}")]
     DifferentMap {
         /// The map's id.
         map: String,
-        /// Which input, from 0.
-        place: u64,
+        /// What differs.
+        difference: Difference,
     },
     /// No call has that id.
     #[error("no call has the id `{0}`")]
@@ -108,7 +108,9 @@ impl ClientError {
             Self::Catalog(error) => error.hint(),
             Self::Settings(error) => error.hint(),
             Self::Args(failure) | Self::Failed { failure, .. } => failure.hint.clone(),
-            Self::DifferentMap { .. } => Some("give the map the same inputs, or a new id".into()),
+            Self::DifferentMap { .. } => {
+                Some("give the map the same function and inputs, or a new id".into())
+            }
             Self::NoSuchCall(_) => Some("list the calls there are: `vdeploy calls ls`".into()),
             _ => None,
         }

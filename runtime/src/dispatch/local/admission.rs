@@ -1,11 +1,14 @@
 //! How calls get into the queue, and into their places in maps.
 
+use std::fmt;
+
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, named_params, params};
+use rusqlite::{OptionalExtension, Row, named_params, params};
 use serde_json::Value;
 
 use super::queue::{Queue, json, optional_json, to_json};
 use super::record::{CallState, NewCall};
+use crate::catalog::FunctionName;
 use crate::function::FunctionSpec;
 use crate::wire::{CallId, Outcome};
 
@@ -17,9 +20,81 @@ pub enum Placement {
     /// An earlier run's call has the place and hasn't ended.
     Open(CallId),
     /// An earlier run's call has the place and succeeded.
-    Done(CallId, Outcome),
-    /// An earlier run's call has the place with other arguments.
-    Different(u64),
+    Done {
+        /// That call.
+        call: CallId,
+        /// What it made.
+        outcome: Outcome,
+        /// The version of the function that it was a call of.
+        version: u64,
+    },
+    /// An earlier run's call has the place, and is another one.
+    Different(Difference),
+}
+
+/// What an earlier run of a map did another way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// It had another input at this place, from 0.
+    Input(u64),
+    /// It called another function.
+    Function {
+        /// Where that was deployed.
+        environment: String,
+        /// Its full name.
+        name: FunctionName,
+    },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(place) => write!(f, "another input {place}"),
+            Self::Function { environment, name } => {
+                write!(f, "another function, `{name}` of the environment `{environment}`")
+            }
+        }
+    }
+}
+
+/// The call that has a place in a map.
+struct Occupant {
+    seq: i64,
+    call: CallId,
+    environment: String,
+    name: FunctionName,
+    version: u64,
+    args: Value,
+    state: String,
+    outcome: Option<Outcome>,
+    ending: bool,
+}
+
+impl Occupant {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Occupant {
+            seq: row.get(0)?,
+            call: CallId(row.get(1)?),
+            environment: row.get(2)?,
+            name: FunctionName { app: row.get(3)?, function: row.get(4)? },
+            version: row.get::<_, i64>(5)? as u64,
+            args: json(row, 6)?,
+            state: row.get(7)?,
+            outcome: optional_json(row, 8)?,
+            ending: row.get(9)?,
+        })
+    }
+
+    /// How it is another call than `call`; the same function may have another version.
+    fn difference(&self, call: &NewCall, place: u64) -> Option<Difference> {
+        let NewCall { environment, function, args, .. } = call;
+        let name = (&*self.environment, &*self.name.app, &*self.name.function);
+        if name != (&**environment, &*function.app, &*function.name) {
+            let (environment, name) = (self.environment.clone(), self.name.clone());
+            return Some(Difference::Function { environment, name });
+        }
+        (self.args != *args).then_some(Difference::Input(place))
+    }
 }
 
 impl Queue {
@@ -87,28 +162,15 @@ impl Queue {
             return Ok(Placement::New(id.clone()));
         }
         let Some((map, index)) = &call.map else { return Ok(Placement::New(id.clone())) };
-        let (seq, found, args, state, outcome, ending) = self
-            .db
-            .prepare_cached(
-                "SELECT seq, id, args, state, outcome, cancel_requested FROM calls
-                 WHERE map = ?1 AND map_index = ?2",
-            )?
-            .query_row(params![map, *index as i64], |row| {
-                let state: String = row.get(3)?;
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    CallId(row.get(1)?),
-                    json::<Value>(row, 2)?,
-                    state,
-                    optional_json::<Outcome>(row, 4)?,
-                    row.get::<_, bool>(5)?,
-                ))
-            })?;
-        if args != call.args {
-            return Ok(Placement::Different(*index));
+        let occupant = self.occupant(map, *index)?;
+        if let Some(difference) = occupant.difference(call, *index) {
+            return Ok(Placement::Different(difference));
         }
-        match (CallState::parse(&state), outcome) {
-            (Some(CallState::Succeeded), Some(outcome)) => Ok(Placement::Done(found, outcome)),
+        let Occupant { seq, call: found, version, outcome, ending, .. } = occupant;
+        match (CallState::parse(&occupant.state), outcome) {
+            (Some(CallState::Succeeded), Some(outcome)) => {
+                Ok(Placement::Done { call: found, outcome, version })
+            }
             (Some(CallState::Queued | CallState::Running), _) if !ending => {
                 let owner = call.owner.as_ref().map(to_json);
                 self.db
@@ -121,6 +183,17 @@ impl Queue {
                 Ok(Placement::New(id.clone()))
             }
         }
+    }
+
+    fn occupant(&self, map: &str, index: u64) -> rusqlite::Result<Occupant> {
+        self.db
+            .prepare_cached(
+                "SELECT seq, calls.id, environment, app, name, version, args, state, outcome,
+                        cancel_requested
+                 FROM calls JOIN functions ON functions.id = calls.function
+                 WHERE map = ?1 AND map_index = ?2",
+            )?
+            .query_row(params![map, index as i64], Occupant::read)
     }
 
     /// The row of a function at a version of its app, made when missing.
@@ -190,5 +263,27 @@ mod tests {
         assert!(queue.request_cancel(&id("c-1")).unwrap());
         assert_eq!(place("c-3", 3), Placement::New(id("c-3")));
         assert_eq!(place("c-4", 4), Placement::Open(id("c-3")));
+    }
+
+    #[test]
+    fn the_place_of_another_function_or_input_is_not_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Queue::open(&folder.path().join("queue.db")).unwrap();
+        let place = |id: &str, change: &dyn Fn(&mut NewCall)| {
+            let mut call = call(1);
+            change(&mut call);
+            queue.place(&CallId(id.into()), &call, Timestamp::UNIX_EPOCH).unwrap()
+        };
+        place("c-1", &|_| ());
+        let name = FunctionName::new("a", "f");
+        let other = Difference::Function { environment: "main".into(), name };
+        let other = Placement::Different(other);
+        assert_eq!(place("c-2", &|call| call.function.name = "g".into()), other);
+        assert_eq!(place("c-2", &|call| call.function.app = "b".into()), other);
+        assert_eq!(place("c-2", &|call| call.environment = "test".into()), other);
+        let input = Placement::Different(Difference::Input(0));
+        assert_eq!(place("c-2", &|call| call.args = json!(1)), input);
+        let open = Placement::Open(CallId("c-1".into()));
+        assert_eq!(place("c-2", &|call| call.version = 2), open, "deployed again");
     }
 }

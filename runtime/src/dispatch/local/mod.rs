@@ -25,7 +25,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use admission::Placement;
+pub use admission::{Difference, Placement};
 pub use attendance::Attendance;
 pub use executor::{Interest, Mode};
 pub use listing::CallFilter;

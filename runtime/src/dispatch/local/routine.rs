@@ -1,6 +1,7 @@
 //! What a call calls: finding it, checking the arguments, and recording the calls.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
@@ -19,6 +20,8 @@ use crate::worker::frame::{Accepted, Batch, ChildSettings, Routine};
 /// One attempt of a call that calls others.
 #[derive(Debug)]
 pub(super) struct Caller {
+    /// Set once the map was cancelled.
+    pub(super) cancelled: Arc<AtomicBool>,
     pub(super) call: CallId,
     pub(super) attempt: u32,
     pub(super) environment: String,
@@ -42,6 +45,7 @@ impl Caller {
         writer: &Writer,
     ) -> Result<Result<Vec<Accepted>, Failure>, QueueError> {
         let (call, attempt) = (self.call.clone(), self.attempt);
+        let (cancelled, placed_in) = (Arc::clone(&self.cancelled), map.clone());
         let prepared = tokio::task::spawn_blocking(move || self.prepare(batch, &map)).await;
         let calls = match prepared {
             Ok(Ok(calls)) => calls,
@@ -51,7 +55,13 @@ impl Caller {
         };
         let now = clock::now();
         let parent = call.clone();
-        let place = move |queue: &super::Queue| queue.place_children(&parent, attempt, &calls, now);
+        let place = move |queue: &super::Queue| {
+            let placed = queue.place_children(&parent, attempt, &calls, now)?;
+            if cancelled.load(Ordering::Acquire) {
+                queue.request_cancel_map(&placed_in)?;
+            }
+            Ok(placed)
+        };
         Ok(match writer.write(place).await? {
             Some(placed) => placed.into_iter().map(accepted).collect(),
             None => Err(Failure::new(FailureKind::Cancelled, format!("call `{call}` has ended"))),
@@ -152,12 +162,12 @@ fn not_found(error: &CatalogError) -> Failure {
 fn accepted(placement: Placement) -> Result<Accepted, Failure> {
     match placement {
         Placement::New(call) | Placement::Open(call) => Ok(Accepted { call, outcome: None }),
-        Placement::Done(call, outcome) => Ok(Accepted { call, outcome: Some(outcome) }),
-        Placement::Different(place) => Err(Failure::new(
+        Placement::Done { call, outcome, .. } => Ok(Accepted { call, outcome: Some(outcome) }),
+        Placement::Different(difference) => Err(Failure::new(
             FailureKind::Handler,
-            format!("an earlier attempt made this map with another input {place}"),
+            format!("an earlier attempt made this map with {difference}"),
         )
-        .hint("give maps that are resumed the same inputs in every attempt")),
+        .hint("give maps that are resumed the same function and inputs in every attempt")),
     }
 }
 
@@ -184,6 +194,58 @@ mod tests {
         assert!(!child.cache);
         let program = caller(Entry::Command { argv: vec!["sh".into()] });
         assert!(with_handler(&program, "encode".into()).is_err());
+    }
+
+    #[tokio::test]
+    async fn calls_recorded_after_their_map_was_cancelled_are_cancelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("queue.db");
+        let queue = super::super::Queue::open(&file).unwrap();
+        let writer = Writer::start(queue, crate::failpoint::Failpoint::none());
+        let function = caller(Entry::Builtin { handler: "cut".into() });
+        let parent = NewCall {
+            environment: "main".into(),
+            version: 1,
+            function: function.clone(),
+            args: json!({}),
+            overwrite: false,
+            fresh: false,
+            priority: 0,
+            owner: None,
+            map: None,
+            parent: None,
+        };
+        let call = CallId("c-parent".into());
+        let insert = {
+            let call = call.clone();
+            move |queue: &super::super::Queue| {
+                queue.insert(&call, &parent, clock::now())?;
+                queue.db.execute("UPDATE calls SET state = 'running', attempt = 1", [])
+            }
+        };
+        writer.write(insert).await.unwrap();
+        let caller = Caller {
+            cancelled: Arc::new(AtomicBool::new(true)),
+            call,
+            attempt: 1,
+            environment: "main".into(),
+            function: Arc::new(function),
+            version: 1,
+            catalog: Catalog::new(crate::home::Home::new(folder.path()).environment("main")),
+        };
+        let batch = Batch {
+            map: 0,
+            routine: Routine::Handler { name: "encode".into() },
+            settings: ChildSettings::default(),
+            first: 0,
+            inputs: vec![json!({}), json!({})],
+        };
+        assert_eq!(caller.place(batch, "m".into(), &writer).await.unwrap().unwrap().len(), 2);
+        let cancelled = |queue: &super::super::Queue| {
+            let count = "SELECT count(*) FROM calls WHERE map = 'm' AND cancel_requested";
+            queue.db.query_row(count, [], |row| row.get::<_, i64>(0))
+        };
+        assert_eq!(writer.write(cancelled).await.unwrap(), 2);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Calls that running calls make, and what those claim while they wait.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -24,10 +25,15 @@ impl Executor {
             self.watchers.push(Subscription { interest: Interest::Map(map.clone()), events });
             let mut task = JoinSet::new();
             task.spawn(pass_on(batch.map, told, worker.requests.clone()));
-            running.children.insert(batch.map, ChildMap { id: map.clone(), _events: task });
+            running.children.insert(
+                batch.map,
+                ChildMap { id: map.clone(), cancelled: Arc::default(), _events: task },
+            );
         }
         let environment = &function.callee.environment;
+        let cancelled = running.children.get(&batch.map).map(|map| Arc::clone(&map.cancelled));
         let caller = Caller {
+            cancelled: cancelled.unwrap_or_default(),
             call: running.id.clone(),
             attempt: running.attempt,
             environment: environment.clone(),
@@ -58,6 +64,9 @@ impl Executor {
     pub(super) fn cancel_map(&mut self, key: WorkerKey, map: u32) {
         let Some(running) = self.running(key) else { return };
         let Some(map) = running.children.get(&map) else { return };
+        // Before the write: what is recorded after it sees the flag, what is recorded before it is
+        // found by the write.
+        map.cancelled.store(true, Ordering::Release);
         let id = map.id.clone();
         self.writer.post(move |queue| queue.request_cancel_map(&id));
         self.look();

@@ -12,6 +12,7 @@ mod reuse;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -179,6 +180,8 @@ enum Claim {
 #[derive(Debug)]
 struct ChildMap {
     id: String,
+    /// Calls of it that are still being recorded are cancelled as well.
+    cancelled: Arc<AtomicBool>,
     /// Ends with this.
     _events: JoinSet<()>,
 }
