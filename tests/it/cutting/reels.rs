@@ -157,10 +157,11 @@ fn clips_fade_into_each_other_and_are_files_of_their_own() {
     );
     let frames = shown(&output);
     assert_eq!(frames.len(), 50 + 50 + 40 - 20, "{said}");
-    assert_eq!((&frames[..40], &frames[50..80]), (&ranges(&[0..40])[..], &ranges(&[110..140])[..]));
+    assert!(frames[..40].iter().copied().eq(0..40), "{frames:?}");
+    assert!(frames[50..80].iter().copied().eq(110..140), "{frames:?}");
     assert!((samples(&output, 48_000).len() as f64 / 48_000.0 - 4.8).abs() < 0.06);
-    assert_eq!(shown(&folder.join("goal.mp4")), ranges(&[0..50]));
-    assert_eq!(shown(&folder.join("clip-002.mp4")), ranges(&[100..150]));
+    assert!(shown(&folder.join("goal.mp4")).into_iter().eq(0..50));
+    assert!(shown(&folder.join("clip-002.mp4")).into_iter().eq(100..150));
     assert_eq!(said["clips"][1]["how"]["frames_copied"], 50);
 }
 
