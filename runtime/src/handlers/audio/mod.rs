@@ -1,7 +1,7 @@
 //! Makes sound of a video or of sound: taken out, converted, brought to a loudness, mixed,
 //! replaced, removed, drawn.
 //!
-//! [`plan`] decides, [`crate::encode::run`] works, [`verify`] judges; this file is the order of it.
+//! `plan` decides, [`crate::encode::run`] works, `verify` judges; this file is the order of it.
 
 pub mod args;
 pub mod loudness;

@@ -1,7 +1,7 @@
 //! Does the work of a handler on chunks of a video at the same time, and makes one video of them.
 //!
 //! The video is cut by frames, the sound is made once and apart, each part is a call of its own, and
-//! nothing is coded again when they become one file. [`split`] and [`cost`] decide, [`stitch`] joins;
+//! nothing is coded again when they become one file. `split` and `cost` decide, `stitch` joins;
 //! this file is the order of it.
 
 pub mod args;

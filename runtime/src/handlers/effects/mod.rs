@@ -1,6 +1,6 @@
 //! Changes how a video looks: blur, edges, noise, shake, colours, green screens, as a checked chain.
 //!
-//! [`plan`] decides, [`crate::encode`] works and judges; this file is the order of it.
+//! `plan` decides, [`crate::encode`] works and judges; this file is the order of it.
 
 pub mod args;
 mod cube;

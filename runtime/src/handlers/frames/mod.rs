@@ -1,6 +1,6 @@
 //! Takes frames out of a video: as pictures, as arrays, as sheets; by number, time, rate or scene.
 //!
-//! [`pick`] decides which frames and which runs bring them, [`fetch`] brings them, [`make`] puts
+//! `pick` decides which frames and which runs bring them, `fetch` brings them, `make` puts
 //! them into files.
 
 pub mod args;

@@ -1,7 +1,7 @@
 //! Frames a video anew: another shape and size with what matters in view, a part of it, faster or
 //! slower.
 //!
-//! [`plan`] decides, [`crate::encode`] works and judges; this file is the order of it.
+//! `plan` decides, [`crate::encode`] works and judges; this file is the order of it.
 
 pub mod args;
 mod plan;

@@ -1,7 +1,7 @@
 //! Makes a stream of a video, for HLS and DASH: several renditions out of one decode, cut into
 //! segments at the same frames, with playlists that say what was measured.
 //!
-//! [`plan`] decides, [`crate::encode`] works and judges, [`crate::packaging`] writes the stream;
+//! `plan` decides, [`crate::encode`] works and judges, [`crate::packaging`] writes the stream;
 //! this file is the order of it.
 
 pub mod args;

@@ -1,6 +1,6 @@
 //! Makes several renditions of a video out of one decode, with keyframes at the same frames.
 //!
-//! [`plan`] decides, [`crate::encode`] works and judges; this file is the order of it.
+//! `plan` decides, [`crate::encode`] works and judges; this file is the order of it.
 
 pub mod args;
 pub mod plan;

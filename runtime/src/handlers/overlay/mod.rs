@@ -1,6 +1,6 @@
 //! Draws on a video: texts in any script, images, and regions that are marked and may move.
 //!
-//! [`text`] and [`raster`] make pictures of what isn't one yet, [`plan`] decides how they get onto
+//! `text` and `raster` make pictures of what isn't one yet, `plan` decides how they get onto
 //! the video, [`crate::encode`] works and judges; this file is the order of it.
 
 pub mod args;

@@ -1,6 +1,6 @@
 //! Makes another video of a video: size, codec, quality, on a GPU where there is one.
 //!
-//! [`plan`] decides, [`crate::encode`] works and judges; this file is the order of it.
+//! `plan` decides, [`crate::encode`] works and judges; this file is the order of it.
 
 pub mod args;
 pub mod plan;
