@@ -157,7 +157,21 @@ fn the_design_example_plans() {
 fn every_example_plans() {
     let env = TestEnv::new();
     for example in std::fs::read_dir(repository().join("examples")).unwrap() {
-        let planned = plan_of(&env, &example.unwrap().path());
+        let manifest = example.unwrap().path().join("vdeploy.toml");
+        // A program that calls functions has none.
+        let Ok(text) = std::fs::read(&manifest) else { continue };
+        let folder = manifest.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        let name = |file: &str| format!("{folder}/{file}");
+        env.write(&name("vdeploy.toml"), text);
+        for code in walkdir::WalkDir::new(manifest.parent().unwrap().join("handlers")) {
+            let Ok(code) = code else { continue };
+            if code.file_type().is_file() {
+                let file = code.path().strip_prefix(manifest.parent().unwrap()).unwrap();
+                env.write(&name(file.to_str().unwrap()), std::fs::read(code.path()).unwrap());
+            }
+        }
+        build(&env.project().join(folder));
+        let planned = plan_of(&env, &env.project().join(folder));
         assert!(planned.contains("0 to destroy"), "{planned}");
     }
 }
@@ -168,9 +182,18 @@ fn every_template_plans() {
     for template in env.vdeploy("init --list --json").exits(0).json().as_array().unwrap() {
         let name = template["name"].as_str().unwrap();
         env.run(["init", name, name]).exits(0);
+        build(&env.project().join(name));
         let planned = plan_of(&env, &env.project().join(name));
         assert!(planned.starts_with(&format!("{name} in environment `main`")), "{planned}");
     }
+}
+
+/// Puts the program of a project in Rust where its manifest expects it.
+fn build(folder: &Path) {
+    let built = Path::new(env!("CARGO_BIN_EXE_vdeploy")).with_file_name("rust-handler");
+    let release = folder.join("target/release");
+    std::fs::create_dir_all(&release).unwrap();
+    std::fs::copy(built, release.join("rust-handler")).unwrap();
 }
 
 fn plan_of(env: &TestEnv, folder: &Path) -> String {

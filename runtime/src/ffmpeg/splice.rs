@@ -167,7 +167,7 @@ mod tests {
             packets: Some(100),
             output: "/tmp/b.mp4".into(),
         };
-        insta::assert_snapshot!(shown(copy_args(&job)), @"-copyts -seek_timestamp 1 -ss 2.000500 -protocol_whitelist file -format_whitelist … -max_streams 128 -max_pixels 134217728 -i file:/in/a.mp4 -map 0:0 -c:v copy -copypriorss 1 -frames:v 100 -map_metadata -1 -map_chapters -1 -f mp4 file:/tmp/b.mp4");
+        insta::assert_snapshot!(shown(copy_args(&job)), @"-copyts -seek_timestamp 1 -ss 2.000500 -protocol_whitelist file -format_whitelist … -max_streams 128 -max_pixels 134217728 -max_alloc 2147483648 -i file:/in/a.mp4 -map 0:0 -c:v copy -copypriorss 1 -frames:v 100 -map_metadata -1 -map_chapters -1 -f mp4 file:/tmp/b.mp4");
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
             pixel_format: "yuv420p".into(),
             output: "/tmp/a.mp4".into(),
         };
-        insta::assert_snapshot!(shown(edge_args(&job)), @"-ss 1.180000 -protocol_whitelist file -format_whitelist … -max_streams 128 -max_pixels 134217728 -i file:/in/a.mp4 -map 0:0 -frames:v 20 -fps_mode passthrough -enc_time_base 1:12800 -c:v libx264 -preset fast -crf 16 -x264-params sps-id=1 -pix_fmt yuv420p -map_metadata -1 -map_chapters -1 -f mp4 file:/tmp/a.mp4");
+        insta::assert_snapshot!(shown(edge_args(&job)), @"-ss 1.180000 -protocol_whitelist file -format_whitelist … -max_streams 128 -max_pixels 134217728 -max_alloc 2147483648 -i file:/in/a.mp4 -map 0:0 -frames:v 20 -fps_mode passthrough -enc_time_base 1:12800 -c:v libx264 -preset fast -crf 16 -x264-params sps-id=1 -pix_fmt yuv420p -map_metadata -1 -map_chapters -1 -f mp4 file:/tmp/a.mp4");
     }
 
     #[test]

@@ -84,7 +84,7 @@ async fn what_is_no_video_says_what_it_is() {
     insta::assert_snapshot!(said, @r#"`text.mp4` isn't a video that can be read: it is text
 `empty.mp4` isn't a video that can be read: it is empty
 `cut.mp4` isn't a video that can be read: it begins like an MP4, but its index (`moov`) is missing: an incomplete upload
-`sound.m4a` has no video, only audio: transcode needs a video stream
+`sound.m4a` has no video, only audio: this needs a video stream
 `picture.png` is a picture, not a video: its format is `png_pipe`
 `none.mp4` has no video: no stream of it is video with a known size
 can't read input `gone.mp4`: No such file or directory (os error 2)"#);

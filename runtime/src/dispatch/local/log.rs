@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tokio::fs::File;
@@ -111,10 +111,7 @@ impl CallLog {
     async fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         if self.file.is_none() {
-            tokio::fs::create_dir_all(folder).await?;
-            let mut options = tokio::fs::OpenOptions::new();
-            options.append(true).create(true).mode(0o600);
-            self.file = Some(options.open(folder.join("log")).await?);
+            self.file = Some(open(folder).await?);
         }
         match &mut self.file {
             Some(file) => {
@@ -124,6 +121,20 @@ impl CallLog {
             }
             None => Ok(()),
         }
+    }
+}
+
+async fn open(folder: &Path) -> io::Result<File> {
+    let mut options = tokio::fs::OpenOptions::new();
+    options.append(true).create(true).mode(0o600);
+    tokio::fs::create_dir_all(folder).await?;
+    match options.open(folder.join("log")).await {
+        // The worker removes the folder at the end of an attempt if nothing is in it, once.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tokio::fs::create_dir_all(folder).await?;
+            options.open(folder.join("log")).await
+        }
+        opened => opened,
     }
 }
 
