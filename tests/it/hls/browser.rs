@@ -37,11 +37,12 @@ const NATIVE: &str =
 
 /// Starts with the smallest, and asks for the largest once something plays.
 const HLS_JS: &str = "
-const hls = new Hls({ startLevel: 0, maxBufferLength: 2, enableWorker: false });
+const hls = new Hls({ startLevel: 0, maxBufferLength: 2, maxMaxBufferLength: 2,
+  enableWorker: false });
 hls.on(Hls.Events.LEVEL_SWITCHED, (_, data) => { levels.push(data.level); });
 hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) report({ error: data.details }); });
 hls.on(Hls.Events.MANIFEST_PARSED, () => { hls.currentLevel = 0; v.play(); });
-v.addEventListener('playing', () => { hls.nextLevel = hls.levels.length - 1; }, { once: true });
+v.addEventListener('playing', () => { hls.loadLevel = hls.levels.length - 1; }, { once: true });
 hls.loadSource('/out/master.m3u8'); hls.attachMedia(v);";
 
 /// What Chromium's own player saw of the stream in `out`; none where there is no Chromium.
