@@ -28,6 +28,7 @@ pub mod error;
 pub mod event;
 pub mod fingerprint;
 pub mod hardware;
+mod interrupt;
 pub mod manifest;
 pub mod plan;
 pub mod prepare;

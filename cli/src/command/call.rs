@@ -13,6 +13,7 @@ use vdeploy_runtime::process::ProcessId;
 use vdeploy_runtime::wire::{CallId, Outcome};
 
 use crate::error::{CliError, Exit, Result};
+use crate::interrupt::Interrupts;
 use crate::settings::Settings;
 use crate::ui::call::CallView;
 
@@ -123,12 +124,12 @@ pub(crate) async fn close(client: Client, settings: &Settings) -> Result<()> {
         let text = "of other commands; Ctrl-C hands them over";
         settings.printer.note(format!("finishing {calls} {text}"));
     }
+    let mut interrupts = Interrupts::listen()?;
     let mut closed = std::pin::pin!(client.close());
     loop {
         tokio::select! {
             closed = &mut closed => return Ok(closed?),
-            interrupt = tokio::signal::ctrl_c() => {
-                interrupt?;
+            () = interrupts.pressed() => {
                 // The task that listens is the one that `close` waits for.
                 if let Some(mode) = &mode {
                     let _ = mode.send(Mode::Release);
@@ -170,9 +171,10 @@ fn detach(call: &CallId, settings: &Settings) -> Result<Exit> {
 /// Shows what happens until the call has ended. The first Ctrl-C asks it to stop; by the second
 /// its worker is ended.
 pub(crate) async fn follow(client: &Client, call: &CallId, settings: &Settings) -> Result<Outcome> {
+    let mut interrupts = Interrupts::listen()?;
     let mut view = CallView::new(settings.printer);
     let mut events = client.events(call);
-    let mut interrupts = 0;
+    let mut presses = 0;
     loop {
         tokio::select! {
             what = events.next() => {
@@ -183,10 +185,9 @@ pub(crate) async fn follow(client: &Client, call: &CallId, settings: &Settings) 
                     return Ok(outcome);
                 }
             }
-            interrupt = tokio::signal::ctrl_c() => {
-                interrupt?;
-                interrupts += 1;
-                match interrupts {
+            () = interrupts.pressed() => {
+                presses += 1;
+                match presses {
                     1 => {
                         view.note("cancelling; press Ctrl-C again to end it at once");
                         client.cancel(call).await?;

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use vdeploy_runtime::dispatch::local::{LocalDispatcher, Mode};
 
 use crate::error::{CliError, Exit, Result};
+use crate::interrupt::Interrupts;
 use crate::settings::Settings;
 
 /// Run the queue of calls in the foreground, as a service
@@ -38,6 +39,7 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let mode = attendance.mode();
     let mut asked = false;
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut interrupts = Interrupts::listen()?;
     settings.printer.detail("running the queue");
     loop {
         tokio::select! {
@@ -45,7 +47,7 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
                 ended?;
                 return Ok(Exit::Ok);
             }
-            _ = tokio::signal::ctrl_c() => {}
+            () = interrupts.pressed() => {}
             _ = terminate.recv() => {}
         }
         // The task that listens is the one that `ended` waits for.

@@ -36,4 +36,3 @@ CREATE TABLE version_resources (
     PRIMARY KEY (app, number, id)
 ) WITHOUT ROWID, STRICT;
 
-PRAGMA user_version = 1;

@@ -1,12 +1,11 @@
 //! State as rows of a SQLite database: a step costs what it changes, whatever the size of the state.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use vdeploy_runtime::database::{self, OpenError};
 
 use super::{AppSummary, StateStore, StoreError};
 use crate::fingerprint::Fingerprint;
@@ -14,9 +13,6 @@ use crate::resource::{Resource, ResourceId};
 use crate::state::{Basis, Change, Record, State, Status, VERSIONS_KEPT, Version};
 
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 1;
-/// Readers wait this long for a writer's commit.
-const BUSY: Duration = Duration::from_secs(5);
 
 /// The state of one environment in one file, which comes into being with the first step.
 #[derive(Debug)]
@@ -134,35 +130,11 @@ impl StateStore for SqliteStore {
 }
 
 fn open(path: &Path) -> Result<Connection, StoreError> {
-    create_private(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
-    let connect = || -> rusqlite::Result<(Connection, i64)> {
-        let mut connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        let version = |db: &Connection| db.pragma_query_value(None, "user_version", |r| r.get(0));
-        if version(&connection)? == 0 {
-            let db = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            if version(&db)? == 0 {
-                db.execute_batch(SCHEMA)?;
-            }
-            db.commit()?;
-        }
-        let found = version(&connection)?;
-        Ok((connection, found))
-    };
-    match connect().map_err(|source| at(path, source))? {
-        (connection, SCHEMA_VERSION) => Ok(connection),
-        _ => Err(StoreError::Later(path.to_owned())),
-    }
-}
-
-/// Makes sure that the database has its mode before anything is in it; its journal takes it over.
-fn create_private(path: &Path) -> std::io::Result<()> {
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
+    database::open(path, &[SCHEMA]).map_err(|error| match error {
+        OpenError::File(source) => StoreError::Io { path: path.to_owned(), source },
+        OpenError::Database(source) => StoreError::Database { path: path.to_owned(), source },
+        OpenError::Later(_) => StoreError::Later(path.to_owned()),
+    })
 }
 
 fn load(db: &Connection, app: &str) -> rusqlite::Result<State> {

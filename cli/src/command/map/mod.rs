@@ -14,6 +14,7 @@ use vdeploy_runtime::dispatch::local::{CallFilter, CallState};
 use vdeploy_runtime::wire::{Failure, Outcome};
 
 use crate::error::{CliError, Exit, Result};
+use crate::interrupt::Interrupts;
 use crate::settings::Settings;
 use crate::ui::map::MapView;
 
@@ -83,7 +84,7 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     super::call::warn_of_shortfalls(&client, &function, settings);
     let refused = prepared.refused;
     let map = client.map(function, prepared.inputs()?, options);
-    let ended = Following::new(&client, map, total, &args, settings).follow().await;
+    let ended = Following::new(&client, map, total, &args, settings)?.follow().await;
     super::call::close(client, settings).await?;
     let ended = ended?;
     match (ended.stopped, ended.failed + refused) {
@@ -122,7 +123,8 @@ struct Following<'c, I> {
     settings: &'c Settings,
     failed: u64,
     stopped: Option<Stop>,
-    interrupts: u32,
+    interrupts: Interrupts,
+    presses: u32,
 }
 
 impl<'c, I: Iterator<Item = Value>> Following<'c, I> {
@@ -132,16 +134,17 @@ impl<'c, I: Iterator<Item = Value>> Following<'c, I> {
         total: u64,
         args: &'c Args,
         settings: &'c Settings,
-    ) -> Self {
+    ) -> Result<Self> {
+        let interrupts = Interrupts::listen()?;
         let view = MapView::new(settings.printer, total);
-        let (failed, stopped, interrupts) = (0, None, 0);
-        Following { client, map, view, args, settings, failed, stopped, interrupts }
+        let (failed, stopped, presses) = (0, None, 0);
+        Ok(Following { client, map, view, args, settings, failed, stopped, interrupts, presses })
     }
 
     /// Goes on until all calls have ended.
     async fn follow(mut self) -> Result<Ended> {
         self.view.note(&format!("map {}", self.map.id()));
-        while self.interrupts < 3 {
+        while self.presses < 3 {
             tokio::select! {
                 event = self.map.next() => match event {
                     None => break,
@@ -149,10 +152,7 @@ impl<'c, I: Iterator<Item = Value>> Following<'c, I> {
                     Some(Ok(MapEvent::Item(item))) => self.item(&item).await?,
                     Some(Err(error)) => return Err(error.into()),
                 },
-                pressed = tokio::signal::ctrl_c() => {
-                    pressed?;
-                    self.interrupted().await?;
-                }
+                () = self.interrupts.pressed() => self.interrupted().await?,
             }
         }
         self.view.finish();
@@ -179,8 +179,8 @@ impl<'c, I: Iterator<Item = Value>> Following<'c, I> {
 
     /// The first Ctrl-C asks what runs to stop; by the second its workers are ended.
     async fn interrupted(&mut self) -> Result<()> {
-        self.interrupts += 1;
-        if self.interrupts == 1 {
+        self.presses += 1;
+        if self.presses == 1 {
             self.view.note("cancelling; press Ctrl-C again to end it at once");
             return self.stop(Stop::Interrupted).await;
         }

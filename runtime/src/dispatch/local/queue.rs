@@ -1,11 +1,8 @@
 //! The tables of the durable queue and every statement on them. Synchronous; knows no processes
 //! and no clock.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -13,14 +10,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::record::{CallState, Cancelling, KnownFunction, Ready};
-use crate::database::DatabaseError;
+use crate::database::{self, DatabaseError, OpenError};
 use crate::dispatch::Callee;
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
 use crate::wire::{CallId, Outcome};
 
-/// What makes each layout of the tables of the one before. How many were applied is stored as
-/// `user_version`.
+/// What makes each layout of the tables of the one before.
 const LAYOUTS: [&str; 4] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
@@ -84,47 +80,15 @@ pub(super) struct Queue {
 impl Queue {
     /// Opens the queue at `path`, making it when it isn't there; only its owner can read it.
     pub(super) fn open(path: &Path) -> Result<Self, QueueError> {
-        let failed = |source| QueueError::Open { path: path.display().to_string(), source };
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(failed)?;
-        }
-        OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(failed)?;
-        let db = Connection::open(path)?;
-        db.busy_timeout(Duration::from_secs(30))?;
-        db.pragma_update(None, "journal_mode", "wal")?;
-        db.pragma_update(None, "synchronous", "full")?;
-        db.pragma_update(None, "foreign_keys", true)?;
+        let db = database::open(path, &LAYOUTS).map_err(|error| match error {
+            OpenError::File(source) => {
+                QueueError::Open { path: path.display().to_string(), source }
+            }
+            OpenError::Database(error) => QueueError::Database(error),
+            OpenError::Later(layout) => QueueError::Newer(layout),
+        })?;
         db.set_prepared_statement_cache_capacity(64);
-        let queue = Queue { db };
-        queue.migrate()?;
-        Ok(queue)
-    }
-
-    fn migrate(&self) -> Result<(), QueueError> {
-        let layout = |db: &Connection| db.query_row("PRAGMA user_version", [], |row| row.get(0));
-        let newest = LAYOUTS.len() as u32;
-        let found: u32 = layout(&self.db)?;
-        if found > newest {
-            return Err(QueueError::Newer(found));
-        }
-        if found == newest {
-            return Ok(());
-        }
-        // Two processes may get here at once; the second finds the work done.
-        self.db.execute_batch("BEGIN IMMEDIATE")?;
-        let found: u32 = layout(&self.db)?;
-        for statements in LAYOUTS.iter().skip(found as usize) {
-            self.db.execute_batch(statements)?;
-        }
-        self.db.pragma_update(None, "user_version", newest)?;
-        self.db.execute_batch("COMMIT")?;
-        Ok(())
+        Ok(Queue { db })
     }
 
     /// Starts a transaction that writes.
