@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_new_database_can_be_opened_by_many_at_once() {
         let layouts = ["CREATE TABLE one (a)", "CREATE TABLE two (b)"];
-        for _ in 0..20 {
+        for _ in 0..50 {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("new/some.db");
             let start = Barrier::new(8);

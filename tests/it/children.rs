@@ -8,7 +8,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use vdeploy_runtime::function::{Entry, FunctionSpec};
 
-use crate::env::TestEnv;
+use crate::env::{TestEnv, sh};
 
 /// A function of the worker that tests have; one call of it takes the whole machine.
 fn publish(env: &TestEnv, handler: &str, change: impl FnOnce(&mut FunctionSpec)) {
@@ -49,6 +49,24 @@ fn calls_that_call_calls_end_where_there_is_room_for_one() {
     assert_eq!(of(root), 3);
     assert!(calls.iter().filter(|call| call["parent"] == *root).all(|call| of(&call["id"]) == 3));
     assert_eq!(calls[1]["function"], "nest:nest");
+}
+
+#[test]
+fn a_call_costs_nothing_while_it_waits_for_calls_that_it_made() {
+    let env = world(&["nest"]);
+    let profile = env.vdeploy_home().with_file_name("home/.config/vdeploy/config.toml");
+    std::fs::create_dir_all(profile.parent().unwrap()).unwrap();
+    std::fs::write(profile, "price_per_hour = 3600.0\n").unwrap();
+    env.publish("slow", sh("sleep 0.3; echo 1"), |function| function.resources.cpu = 4096.0);
+    env.run(["call", "nest", "--args", "depth=1", "width=1", "function=slow"]).exits(0);
+    let calls = calls(&env);
+    let figure = |call: &Value, name: &str| call[name].as_f64().unwrap();
+    let (parent, child) = (&calls[0], &calls[1]);
+    assert_eq!((&parent["function"], &child["function"]), (&json!("nest"), &json!("slow")));
+    // A second of the whole machine costs one. Times are recorded in milliseconds.
+    let worked = figure(parent, "seconds") - figure(child, "seconds");
+    assert!(figure(parent, "cost") <= worked + 0.005, "{calls:?}");
+    assert!((figure(child, "cost") - figure(child, "seconds")).abs() < 1e-6, "{calls:?}");
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub enum Ask {
     },
     /// Cancel the calls of a [`Batch::map`].
     CancelMap(u32),
+    /// Forget a map whose calls have all ended.
+    CloseMap(u32),
     /// Give the claim of the call back.
     Waiting,
     /// Take it again; answered by [`Calls::resumed`].
@@ -74,6 +76,10 @@ impl Calls {
 
     pub(super) fn cancel_map(&self, map: u32) {
         self.ask(Ask::CancelMap(map));
+    }
+
+    pub(super) fn close_map(&self, map: u32) {
+        self.ask(Ask::CloseMap(map));
     }
 
     /// One more wait has begun.

@@ -313,7 +313,11 @@ impl Children {
 
 impl Drop for Children {
     fn drop(&mut self) {
-        if !self.keep {
+        if self.pending.is_none() && self.open.is_empty() {
+            if self.taken > 0 {
+                self.call.calls.close_map(self.map);
+            }
+        } else if !self.keep {
             self.cancel();
         }
     }
@@ -365,6 +369,21 @@ mod tests {
             assert_eq!(children.next().await.unwrap().map(|event| event.index), Some(index));
         }
         assert_eq!(children.next().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_map_is_closed_when_all_its_calls_have_ended() {
+        let (mut children, mut asks) = three();
+        assert!(children.next().now_or_never().is_none());
+        let events = accept(asks.recv().await.unwrap());
+        for index in 0..3 {
+            let outcome = Outcome::Cancelled;
+            events.send((CallId(format!("c-{index}")), What::Ended { outcome })).unwrap();
+            children.next().await.unwrap();
+        }
+        drop(children);
+        assert!(matches!(asks.recv().await, Some(Ask::CloseMap(0))));
+        assert!(asks.recv().now_or_never().flatten().is_none());
     }
 
     #[tokio::test]

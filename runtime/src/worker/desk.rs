@@ -40,6 +40,10 @@ impl Desk {
                 FromWorker::Submit(*batch)
             }
             Ask::CancelMap(map) => FromWorker::CancelMap { map },
+            Ask::CloseMap(map) => {
+                self.maps.remove(&map);
+                FromWorker::CloseMap { map }
+            }
             Ask::Waiting => FromWorker::Waiting,
             Ask::Resume(turn) => FromWorker::Resume { turn },
         }

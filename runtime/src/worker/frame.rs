@@ -114,6 +114,11 @@ pub enum FromWorker {
         /// [`Batch::map`].
         map: u32,
     },
+    /// All calls of a map have ended, and nothing more is asked of it.
+    CloseMap {
+        /// [`Batch::map`].
+        map: u32,
+    },
     /// The call in hand does nothing but wait for calls it made: others may have its claim.
     Waiting,
     /// The call in hand wants its claim again, and waits until [`ToWorker::Resumed`].

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use tokio::net::UnixStream;
+use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
 use crate::children::Calls;
@@ -41,9 +43,16 @@ pub fn main(registry: Registry) -> ExitCode {
 fn serve(registry: Registry) -> io::Result<()> {
     tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing::Level::WARN).init();
     crate::process::adopt_orphans();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(stdio::serve(registry))
+    let alone = Builder::new_current_thread().enable_all().build()?;
+    let Some((socket, serve)) = alone.block_on(stdio::greet())? else { return Ok(()) };
+    // One thread is enough to look after a program, and costs a call less than two that wake each
+    // other. Handlers do work of their own.
+    if matches!(serve.function.entry, Entry::Command { .. }) {
+        return alone.block_on(stdio::serve(socket, serve, registry));
+    }
+    let socket = socket.into_std()?;
+    let several = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    several.block_on(async { stdio::serve(UnixStream::from_std(socket)?, serve, registry).await })
 }
 
 fn describe(registry: &Registry) -> io::Result<()> {
@@ -86,7 +95,7 @@ pub async fn execute(
     let folders = Folders::of(&invocation);
     if invocation.attempt > 1 {
         // A worker that was killed had no time to clean up.
-        folders.clean(false).await;
+        folders.clean(false);
     }
     let files = Files::of(&invocation);
     let cx =
@@ -94,7 +103,7 @@ pub async fn execute(
     let run = tokio::spawn(run(worker.clone(), cx.clone()));
     let result = run.await.unwrap_or_else(|error| Err(panicked(error)));
     let outcome = Outcome::from_result(result.map(|value| (value, cx.artifacts())));
-    folders.clean(matches!(outcome, Outcome::Succeeded { .. })).await;
+    folders.clean(matches!(outcome, Outcome::Succeeded { .. }));
     outcome
 }
 
@@ -110,26 +119,22 @@ impl Folders {
         Folders { scratch: scratch.clone(), artifacts: artifacts.clone() }
     }
 
-    /// Removes what the attempt leaves behind: all, or all but artifacts that are `kept`.
-    async fn clean(&self, kept: bool) {
-        // Asking costs less than the way to a thread that may wait for a disk.
+    /// Removes what the attempt leaves behind: all, or all but artifacts that are `kept`. It blocks
+    /// the thread, which has nothing else to do before or after an attempt.
+    fn clean(&self, kept: bool) {
         if !self.scratch.exists() && !self.artifacts.exists() {
             return;
         }
-        let (scratch, artifacts) = (self.scratch.clone(), self.artifacts.clone());
         // It removes what is there, and fails for what is not.
-        let clean = move || {
-            let _ = std::fs::remove_dir_all(&scratch);
-            let _ = match kept {
-                true => std::fs::remove_dir(&artifacts),
-                false => std::fs::remove_dir_all(&artifacts),
-            };
-            if let Some(call) = scratch.parent() {
-                // It stays when it holds a log or artifacts.
-                let _ = std::fs::remove_dir(call);
-            }
+        let _ = std::fs::remove_dir_all(&self.scratch);
+        let _ = match kept {
+            true => std::fs::remove_dir(&self.artifacts),
+            false => std::fs::remove_dir_all(&self.artifacts),
         };
-        let _ = tokio::task::spawn_blocking(clean).await;
+        if let Some(call) = self.scratch.parent() {
+            // It stays when it holds a log or artifacts.
+            let _ = std::fs::remove_dir(call);
+        }
     }
 }
 

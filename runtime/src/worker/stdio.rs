@@ -20,11 +20,19 @@ use crate::handler::{Registry, Report};
 use crate::oom::OomWatch;
 use crate::wire::{Invocation, Outcome, VERSION};
 
+/// Says hello to the executor, which says what to serve unless it hangs up.
+pub(super) async fn greet() -> io::Result<Option<(UnixStream, Serve)>> {
+    let mut socket = private_socket()?;
+    frame::write(&mut socket, &FromWorker::Hello { v: VERSION }).await?;
+    match frame::read(&mut socket).await? {
+        Some(ToWorker::Serve(serve)) => Ok(Some((socket, *serve))),
+        _ => Ok(None),
+    }
+}
+
 /// Serves calls until the executor hangs up.
-pub(super) async fn serve(registry: Registry) -> io::Result<()> {
-    let (mut reader, mut writer) = private_socket()?.into_split();
-    frame::write(&mut writer, &FromWorker::Hello { v: VERSION }).await?;
-    let Some(ToWorker::Serve(serve)) = frame::read(&mut reader).await? else { return Ok(()) };
+pub(super) async fn serve(socket: UnixStream, serve: Serve, registry: Registry) -> io::Result<()> {
+    let (reader, mut writer) = socket.into_split();
     let worker = Worker {
         registry: Arc::new(registry),
         tools: serve.tools.clone(),

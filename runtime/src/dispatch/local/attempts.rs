@@ -1,5 +1,7 @@
 //! What happens to an attempt, written so that only the attempt that counts changes anything.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::params;
 use serde_json::Value;
@@ -118,11 +120,34 @@ impl Queue {
         Ok(())
     }
 
-    /// What its ended attempts cost at `price` per second.
+    /// Whether its cancellation was asked for.
+    pub(super) fn is_unwanted(&self, seq: i64) -> rusqlite::Result<bool> {
+        self.db
+            .prepare_cached("SELECT cancel_requested FROM calls WHERE seq = ?1")?
+            .query_row([seq], |row| row.get(0))
+    }
+
+    /// How long an attempt claimed nothing.
+    pub(super) fn set_waited(
+        &self,
+        seq: i64,
+        attempt: u32,
+        waited: Duration,
+    ) -> rusqlite::Result<()> {
+        if waited.is_zero() {
+            return Ok(());
+        }
+        self.db
+            .prepare_cached("UPDATE attempts SET waited = ?3 WHERE call = ?1 AND attempt = ?2")?
+            .execute(params![seq, attempt, waited.as_millis() as i64])?;
+        Ok(())
+    }
+
+    /// What its ended attempts cost at `price` per second of what they claimed.
     pub(super) fn set_cost(&self, seq: i64, price: f64) -> rusqlite::Result<()> {
         self.db
             .prepare_cached(
-                "UPDATE calls SET cost = ?2 * (SELECT total(ended - started) FROM attempts
+                "UPDATE calls SET cost = ?2 * (SELECT total(ended - started - waited) FROM attempts
                                                WHERE call = ?1 AND ended IS NOT NULL) / 1000
                  WHERE seq = ?1",
             )?

@@ -72,6 +72,8 @@ pub(super) enum News {
     Submit(Batch),
     /// Its call wants calls that it made to be cancelled.
     CancelMap(u32),
+    /// Its call is done with a map.
+    CloseMap(u32),
     /// Its call does nothing but wait for calls that it made.
     Waiting,
     /// Its call wants its claim again.
@@ -273,6 +275,7 @@ impl Worker {
             Some(FromWorker::Checkpoint { value }) => tell(News::Checkpoint(value)),
             Some(FromWorker::Submit(batch)) => tell(News::Submit(batch)),
             Some(FromWorker::CancelMap { map }) => tell(News::CancelMap(map)),
+            Some(FromWorker::CloseMap { map }) => tell(News::CloseMap(map)),
             Some(FromWorker::Waiting) => tell(News::Waiting),
             Some(FromWorker::Resume { turn }) => tell(News::Resume(turn)),
             Some(FromWorker::Ended { outcome }) => {

@@ -17,11 +17,12 @@ use crate::process::ProcessId;
 use crate::wire::{CallId, Outcome};
 
 /// What makes each layout of the tables of the one before.
-const LAYOUTS: [&str; 4] = [
+const LAYOUTS: [&str; 5] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
 ];
 
 /// Why the queue could not be read or written.

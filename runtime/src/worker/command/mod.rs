@@ -121,6 +121,7 @@ fn spawn(argv: &[String], folders: &Folders, cx: &Context) -> Result<Child, Fail
     #[expect(clippy::disallowed_methods, reason = "the one place that runs a user's program")]
     let mut command = Command::new(program(&argv[0], &folders.scratch));
     command
+        .arg0(&argv[0])
         .args(&argv[1..])
         .current_dir(&folders.scratch)
         .env(environment::CALL, &invocation.call.0)
@@ -153,9 +154,18 @@ fn spawn(argv: &[String], folders: &Folders, cx: &Context) -> Result<Child, Fail
     })
 }
 
-/// A name with a slash is a file of the deployed code; any other is looked up in `PATH`.
+/// A name with a slash is a file of the deployed code; any other is looked up in `PATH`: here, since
+/// to look costs less than to try to start what isn't there.
 fn program(name: &str, scratch: &Path) -> PathBuf {
-    if name.contains('/') { scratch.join(name) } else { PathBuf::from(name) }
+    if name.contains('/') {
+        return scratch.join(name);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(|file| rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok());
+    found.unwrap_or_else(|| PathBuf::from(name))
 }
 
 async fn attend(child: &mut Child, args: &Value) -> Result<Ending, Failure> {

@@ -170,6 +170,7 @@ impl Executor {
             }
             News::Submit(batch) => self.submit(key, batch),
             News::CancelMap(map) => self.cancel_map(key, map),
+            News::CloseMap(map) => self.close_map(key, map),
             News::Waiting => self.give_claim_back(key),
             News::Resume(turn) => self.want_claim(key, turn),
             News::Ended { end, alive } => self.worker_ended(key, end, alive),
@@ -259,6 +260,8 @@ impl Running {
             cancelled: false,
             stored: None,
             claim: Claim::Held,
+            waits_since: None,
+            waited: Duration::ZERO,
             children: BTreeMap::new(),
         }
     }

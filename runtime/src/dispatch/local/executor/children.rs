@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::{ChildMap, Claim, Executor, Interest, Request, Signal, Subscription, WorkerKey};
+use super::{
+    ChildMap, Claim, Executor, Interest, Request, Running, Signal, Subscription, WorkerKey,
+};
 use crate::catalog::Catalog;
 use crate::dispatch::local::routine::Caller;
 use crate::dispatch::{Told, What};
@@ -72,6 +76,14 @@ impl Executor {
         self.look();
     }
 
+    /// A running call is done with calls that it made: a call that makes thousands, one after the
+    /// other, has no more on the books than it waits for.
+    pub(super) fn close_map(&mut self, key: WorkerKey, map: u32) {
+        if let Some(running) = self.running(key) {
+            running.children.remove(&map);
+        }
+    }
+
     /// A running call only waits: others may have what it claims.
     pub(super) fn give_claim_back(&mut self, key: WorkerKey) {
         let Some(worker) = self.workers.get_mut(&key) else { return };
@@ -82,6 +94,7 @@ impl Executor {
             self.free.give(function.claim);
         }
         running.claim = Claim::GivenBack;
+        running.waits_since.get_or_insert_with(Instant::now);
         self.setup.failpoint.hit("waiting");
     }
 
@@ -113,6 +126,8 @@ impl Executor {
             }
             function.running += 1;
             running.claim = Claim::Held;
+            running.waited = running.waited();
+            running.waits_since = None;
             self.setup.failpoint.hit("resume");
             let _ = worker.requests.send(Request::Tell(ToWorker::Resumed { turn }));
         }
@@ -130,6 +145,13 @@ impl Executor {
     pub(super) fn has_parents(&self) -> bool {
         let mut running = self.workers.values().filter_map(|worker| worker.current.as_ref());
         running.any(|running| !running.children.is_empty())
+    }
+}
+
+impl Running {
+    /// How long it has had no claim.
+    pub(super) fn waited(&self) -> Duration {
+        self.waited + self.waits_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 

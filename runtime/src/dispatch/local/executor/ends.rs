@@ -1,6 +1,7 @@
 //! How calls end: what follows an attempt is decided, recorded, and then told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Claim, Executor, Request, Running, Signal};
 use crate::clock;
@@ -24,14 +25,14 @@ impl Executor {
         let price = self.setup.price_per_second(queue.claim);
         let Running { seq, attempt, cancelled, .. } = running;
         let parent = (!running.children.is_empty()).then(|| running.id.clone());
-        let reuse = running.reuse.take();
+        let (reuse, waited) = (running.reuse.take(), running.waited());
         let (writer, signals) = (self.writer.clone(), self.signals.clone());
         let next = after_attempt(end, &spec, attempt, cancelled, rand::random());
         self.setup.failpoint.hit("outcome");
         self.in_flight += 1;
         tokio::spawn(async move {
             let look = parent.is_some() || matches!(next, Next::Retry(..));
-            let along = Along { parent, price, memory: memory(&next, reuse).await };
+            let along = Along { parent, price, waited, memory: memory(&next, reuse).await };
             let recorded = record(&writer, seq, attempt, next, along).await;
             if look {
                 // Before the end is told, so that no executor goes with that and leaves children.
@@ -116,6 +117,8 @@ pub(super) struct Along {
     parent: Option<CallId>,
     /// What a second of its work costs.
     price: Option<f64>,
+    /// How long the attempt claimed nothing, since it waited for calls that it made.
+    waited: Duration,
     /// What it is remembered by.
     memory: Option<(Key, Vec<Mark>)>,
 }
@@ -129,11 +132,15 @@ pub(super) async fn record(
     along: Along,
 ) -> Result<(What, bool), QueueError> {
     let now = clock::now();
-    let (what, written) = match next {
-        Next::Finish(state, outcome) => {
-            let what = What::Ended { outcome: outcome.clone() };
+    match next {
+        Next::Finish(mut state, mut outcome) => {
             let write = move |queue: &Queue| {
                 end_children(queue, along.parent.as_ref())?;
+                // Its worker may have been ended before this executor heard of the wish.
+                if state != CallState::Succeeded && queue.is_unwanted(seq)? {
+                    (state, outcome) = (CallState::Cancelled, Outcome::Cancelled);
+                }
+                queue.set_waited(seq, attempt, along.waited)?;
                 let first = queue.finish(seq, attempt, state, &outcome, now)?;
                 if let Some(price) = along.price {
                     queue.set_cost(seq, price)?;
@@ -141,9 +148,9 @@ pub(super) async fn record(
                 if let (true, Some((key, files))) = (first, &along.memory) {
                     queue.remember(key, seq, files)?;
                 }
-                Ok(first)
+                Ok((What::Ended { outcome }, first))
             };
-            (what, writer.write(write).await)
+            Ok(writer.write(write).await?)
         }
         Next::Retry(failure, delay) => {
             let what = What::Retrying {
@@ -154,12 +161,12 @@ pub(super) async fn record(
             let due = now.saturating_add(delay).unwrap_or(now);
             let write = move |queue: &Queue| {
                 end_children(queue, along.parent.as_ref())?;
-                queue.retry(seq, attempt, &failure, due, now)
+                queue.set_waited(seq, attempt, along.waited)?;
+                Ok((what, queue.retry(seq, attempt, &failure, due, now)?))
             };
-            (what, writer.write(write).await)
+            Ok(writer.write(write).await?)
         }
-    };
-    Ok((what, written?))
+    }
 }
 
 fn end_children(queue: &Queue, parent: Option<&CallId>) -> rusqlite::Result<()> {

@@ -13,6 +13,7 @@ mod reuse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -161,6 +162,10 @@ struct Running {
     cancelled: bool,
     stored: Option<Instant>,
     claim: Claim,
+    /// When it gave its claim back, while it hasn't got it again.
+    waits_since: Option<Instant>,
+    /// How long it had none before that.
+    waited: Duration,
     /// The tasks that tell it of calls that it made, by map; empty when it made none.
     children: BTreeMap<u32, ChildMap>,
 }
