@@ -69,7 +69,11 @@ fn a_rust_program_maps_a_function_over_a_folder() {
     // Without anything that could run a call.
     command.env("VDEPLOY_WORKER", "/nowhere/vdeploy-runtime");
     let lost = ran(command.output().unwrap()).exits(1);
-    assert!(lost.stderr.contains("NoWorker"), "{}", lost.stderr);
+    assert!(
+        lost.stderr.starts_with("error: there is no worker program at `/nowhere/vdeploy-runtime`"),
+        "{}",
+        lost.stderr
+    );
 }
 
 #[test]

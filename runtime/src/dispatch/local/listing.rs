@@ -96,7 +96,8 @@ impl Queue {
                 })
             })?
             .collect::<Result<_, _>>()?;
-        call.seconds = call.attempts.iter().filter_map(AttemptRecord::seconds).sum();
+        // A sum of nothing is -0.
+        call.seconds = call.attempts.iter().filter_map(AttemptRecord::seconds).sum::<f64>() + 0.0;
         Ok(call)
     }
 }
