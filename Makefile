@@ -14,6 +14,7 @@ demo: tools
 
 test: tools lint doc
 	$(CARGO) build --workspace --bins
+	@tests/standin/docker up || [ $$? -eq 3 ]
 	if command -v cargo-nextest >/dev/null; then \
 	  $(CARGO) nextest run --workspace --no-fail-fast; \
 	else \
