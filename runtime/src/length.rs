@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
+
+use crate::quantity;
 
 /// A length or a place on a picture: pixels, or a share of the picture's width or height.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,21 +40,8 @@ impl Length {
 
 impl<'de> Deserialize<'de> for Length {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Raw {
-            Number(f64),
-            Text(String),
-        }
-        let text = match Raw::deserialize(deserializer)? {
-            Raw::Number(pixels) => pixels.to_string(),
-            Raw::Text(text) => text,
-        };
-        Length::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom(format!(
-                "`{text}` isn't a length; expected pixels such as `40`, or a share such as `5%`"
-            ))
-        })
+        let expected = "a length; expected pixels such as `40`, or a share such as `5%`";
+        quantity::deserialize(deserializer, Length::parse, expected)
     }
 }
 
@@ -65,12 +55,7 @@ impl JsonSchema for Length {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [
-                { "type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?(%|px)?$" },
-                { "type": "number" },
-            ]
-        })
+        quantity::schema("^-?[0-9]+(\\.[0-9]+)?(%|px)?$", json!({ "type": "number" }))
     }
 }
 

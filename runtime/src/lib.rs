@@ -37,6 +37,7 @@ pub mod motion;
 pub mod oom;
 pub mod packaging;
 pub mod process;
+mod quantity;
 pub mod secret;
 pub mod settings;
 pub mod storage;

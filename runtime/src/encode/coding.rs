@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
 
-use crate::ffmpeg::job::{Container, Encoder, Rate, Speed, VideoCodec};
+use crate::ffmpeg::codec::{Encoder, Speed, VideoCodec};
+use crate::ffmpeg::container::Container;
+use crate::ffmpeg::job::Rate;
 use crate::function::Hardware;
 use crate::handler::Context;
+use crate::quantity;
 use crate::wire::{Failure, FailureKind};
 
 /// How a result is coded. Flattened into the arguments of handlers.
@@ -136,21 +140,8 @@ impl Bitrate {
 
 impl<'de> Deserialize<'de> for Bitrate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Raw {
-            Number(f64),
-            Text(String),
-        }
-        let text = match Raw::deserialize(deserializer)? {
-            Raw::Number(bits) => bits.to_string(),
-            Raw::Text(text) => text,
-        };
-        Bitrate::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom(format!(
-                "`{text}` isn't a bit rate; expected bits per second such as `5M` or `800k`"
-            ))
-        })
+        let expected = "a bit rate; expected bits per second such as `5M` or `800k`";
+        quantity::deserialize(deserializer, Bitrate::parse, expected)
     }
 }
 
@@ -164,11 +155,7 @@ impl JsonSchema for Bitrate {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [
-                { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[kKmM]?$" },
-                { "type": "number", "minimum": 1000 },
-            ]
-        })
+        let number = json!({ "type": "number", "minimum": 1000 });
+        quantity::schema("^[0-9]+(\\.[0-9]+)?[kKmM]?$", number)
     }
 }

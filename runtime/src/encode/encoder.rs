@@ -1,7 +1,7 @@
 //! Which encoder makes the video, and why not another. Pure.
 
 use super::picture::Look;
-use crate::ffmpeg::job::{Encoder, VideoCodec};
+use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::ffmpeg::probe::{Kind, Stream};
 use crate::function::Hardware;
 use crate::gpu::{Capabilities, Gpu};

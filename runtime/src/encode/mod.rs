@@ -9,6 +9,7 @@ pub mod encoder;
 pub mod inspect;
 pub mod ladder;
 pub mod layer;
+pub mod open;
 pub mod part;
 pub mod picture;
 pub mod reel;
@@ -20,7 +21,8 @@ pub mod tracks;
 pub mod verify;
 
 pub use self::coding::{Bitrate, Coding, Verify};
-use crate::ffmpeg::job::{Encoder, Job, Source};
+use crate::ffmpeg::codec::Encoder;
+use crate::ffmpeg::job::{Job, Source};
 
 /// A decision.
 #[derive(Clone, Debug, PartialEq)]

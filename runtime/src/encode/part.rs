@@ -8,10 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Frames, Plan};
+use crate::ffmpeg::container::Container;
 use crate::ffmpeg::cut::Cut;
 use crate::ffmpeg::filter::{Chain, Filter};
 use crate::ffmpeg::graph::Graph;
-use crate::ffmpeg::job::{Container, Origin, Output, Rate, Video};
+use crate::ffmpeg::job::{Origin, Output, Rate, Video};
 
 /// Seconds around a window that go through the filters, for those that look at the neighbours of
 /// a frame.

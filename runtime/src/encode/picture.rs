@@ -2,8 +2,9 @@
 
 use super::size::{Bounds, Fit, Geometry, geometry};
 use crate::ffmpeg::Rational;
+use crate::ffmpeg::codec::VideoCodec;
 use crate::ffmpeg::filter::{Chain, Filter, HdrTransfer, Matrix};
-use crate::ffmpeg::job::{PixelFormat, VideoCodec};
+use crate::ffmpeg::pixel::PixelFormat;
 use crate::ffmpeg::probe::{Media, Stream, VideoStream};
 
 /// Units of time finer than this gain nothing, and MP4 can't hold all of them.

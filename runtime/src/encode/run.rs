@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::verify::{self, Evidence, Verified, Written};
 use super::{Expect, Frames, Plan, Verify};
+use crate::ffmpeg::container::Container;
 use crate::ffmpeg::exec::{self, ExecError, Finished};
 use crate::ffmpeg::input::MAX_SECONDS;
-use crate::ffmpeg::job::{Container, Job, Output};
+use crate::ffmpeg::job::{Job, Output};
 use crate::ffmpeg::probe::{Count, Media};
 use crate::ffmpeg::progress::Sample;
 use crate::ffmpeg::{args as argv, failure, inspect};
@@ -209,11 +210,13 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::encode::single::Place;
     use crate::ffmpeg::Tools;
-    use crate::ffmpeg::job::{Container, Encoder, VideoCodec};
+    use crate::ffmpeg::codec::{Encoder, VideoCodec};
+    use crate::ffmpeg::container::Container;
     use crate::gpu::{Capabilities, Gpu};
     use crate::handlers::transcode::args::Args;
-    use crate::handlers::transcode::plan::{self, Place};
+    use crate::handlers::transcode::plan;
     use crate::storage::Files;
     use crate::wire::Invocation;
 

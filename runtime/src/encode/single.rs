@@ -7,11 +7,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::run::Work;
+use super::open::Opened;
+use super::part::Part;
 use super::verify::Verified;
-use super::{Plan, Verify};
-use crate::ffmpeg::job::{Container, Encoder, InputFormat, VideoCodec};
-use crate::ffmpeg::probe::{Count, Media};
+use super::{Coding, Plan, Verify};
+use crate::ffmpeg::codec::{Encoder, VideoCodec};
+use crate::ffmpeg::container::Container;
+use crate::ffmpeg::job::InputFormat;
+use crate::ffmpeg::probe::Count;
 use crate::function::Hardware;
 use crate::handler::Context;
 use crate::storage::{InputFile, OutputFile, StagedOutput};
@@ -110,36 +113,85 @@ pub async fn picture(cx: &Context, file: &InputFile) -> Result<Picture, Failure>
     Ok(Picture { path, format, size: video.rotated_size(), alpha: video.alpha() })
 }
 
-/// Runs `plan`, on the CPU by `on_cpu` if a GPU fails, has the result judged and put in its place.
-pub async fn make(
-    work: Work<'_>,
-    plan: Plan,
-    (hardware, verify): (Hardware, Verify),
-    on_cpu: impl FnOnce() -> Result<Plan, Failure>,
-    staged: StagedOutput,
-) -> Result<Made, Failure> {
-    let started = Instant::now();
-    let (plan, run) = work.run(plan, hardware, on_cpu).await?;
-    let seconds = started.elapsed().as_secs_f64();
-    let verified = work.verify(&plan, 0, &run, verify).await?;
-    work.cx.progress(Progress { phase: Phase::Uploading, ..Progress::default() });
-    let artifact = staged.commit("output")?;
-    let made = Made {
-        output: artifact.location.clone(),
-        encoder: plan.encoder().map_or("none", Encoder::name).into(),
-        seconds,
-        speed: run.last.seconds / seconds,
-        input_bytes: work.media.bytes,
-        output_bytes: artifact.bytes,
-        verified,
-        fallback: plan.fallback,
-        notes: plan.notes,
-    };
-    work.cx.add_artifact(artifact);
-    Ok(made)
+/// What a handler is asked that makes one video of one.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// The video to read.
+    pub input: &'a InputFile,
+    /// Where the result goes.
+    pub output: Option<&'a OutputFile>,
+    /// Only a part of the work.
+    pub part: Option<&'a Part>,
+    /// How the result is coded.
+    pub coding: &'a Coding,
+    /// HDR may stay HDR.
+    pub hdr: bool,
 }
 
-/// What the input is, by its headers.
-pub async fn inspect(cx: &Context, path: &Path, name: &str) -> Result<Media, Failure> {
-    cx.tools().inspect(path, name, Count::Nothing, cx.cancellation()).await
+/// An order whose input was looked at.
+#[derive(Debug)]
+pub struct Single<'a> {
+    /// The input, and what can be done to it.
+    pub opened: Opened<'a>,
+    container: Container,
+    target: PathBuf,
+    verify: Verify,
+}
+
+/// Refuses an order that can't be met, looks at its input, and stages its output.
+pub async fn open<'a>(
+    cx: &'a Context,
+    order: Order<'a>,
+) -> Result<(Single<'a>, StagedOutput), Failure> {
+    let Order { input, output, coding, .. } = order;
+    let container = match order.part {
+        Some(part) => part.container(),
+        None => container(output, coding.codec)?,
+    };
+    let codec = coding.codec_in(container)?;
+    coding.check(codec)?;
+    let hdr = order.hdr && coding.keeps_hdr(codec);
+    let opened = Opened::of(cx, input, coding, (&[codec], hdr)).await?;
+    let staged = cx.files().output(output, &default_name(input, container))?;
+    let single = Single { opened, container, target: staged.path(), verify: coding.verify };
+    Ok((single, staged))
+}
+
+impl Single<'_> {
+    /// Where things are.
+    pub fn place(&self) -> Place<'_> {
+        let Opened { path, name, .. } = &self.opened;
+        Place { input: path, name, output: &self.target, container: self.container }
+    }
+
+    /// Runs what is `planned` for the hardware that is wanted, or for the CPU if a GPU fails; has
+    /// the result judged and put in its place. `verb` is what the handler does.
+    pub async fn make(
+        &self,
+        verb: &str,
+        planned: impl Fn(Hardware) -> Result<Plan, Failure>,
+        staged: StagedOutput,
+    ) -> Result<Made, Failure> {
+        let (work, hardware) = (self.opened.work(verb), self.opened.hardware);
+        let started = Instant::now();
+        let ran = work.run(planned(hardware)?, hardware, || planned(Hardware::Off)).await;
+        let (plan, run) = ran?;
+        let seconds = started.elapsed().as_secs_f64();
+        let verified = work.verify(&plan, 0, &run, self.verify).await?;
+        work.cx.progress(Progress { phase: Phase::Uploading, ..Progress::default() });
+        let artifact = staged.commit("output")?;
+        let made = Made {
+            output: artifact.location.clone(),
+            encoder: plan.encoder().map_or("none", Encoder::name).into(),
+            seconds,
+            speed: run.last.seconds / seconds,
+            input_bytes: work.media.bytes,
+            output_bytes: artifact.bytes,
+            verified,
+            fallback: plan.fallback,
+            notes: plan.notes,
+        };
+        work.cx.add_artifact(artifact);
+        Ok(made)
+    }
 }

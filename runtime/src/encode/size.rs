@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::wire::{Failure, FailureKind};
+
 /// The largest width or height that may be asked for.
 pub const MAX_SIDE: u32 = 16_384;
 
@@ -52,6 +54,47 @@ pub enum Bounds {
         /// Rows.
         height: Option<u32>,
     },
+}
+
+/// How large the picture becomes. Flattened into the arguments of handlers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct Sides {
+    /// The largest size of the picture, turned for portrait video; smaller video isn't enlarged.
+    #[serde(default)]
+    pub quality: Option<Quality>,
+    /// Width in pixels; enlarges if it must. Not together with `quality`.
+    #[serde(default)]
+    #[schemars(range(min = 2, max = 16384))]
+    pub width: Option<u32>,
+    /// Height in pixels; enlarges if it must. Not together with `quality`.
+    #[serde(default)]
+    #[schemars(range(min = 2, max = 16384))]
+    pub height: Option<u32>,
+}
+
+impl Sides {
+    /// The box that they ask for.
+    pub fn bounds(self) -> Bounds {
+        match (self.quality, self.width, self.height) {
+            (Some(quality), ..) => Bounds::Quality(quality),
+            (None, None, None) => Bounds::Source,
+            (None, width, height) => Bounds::Pixels { width, height },
+        }
+    }
+
+    /// Refuses sides that each are right and together make no sense.
+    pub fn check(self) -> Result<(), Failure> {
+        let wrong = |message: String| Err(Failure::new(FailureKind::InvalidArgs, message));
+        if self.quality.is_some() && (self.width.is_some() || self.height.is_some()) {
+            return wrong("`quality` and `width` or `height` exclude each other".into());
+        }
+        for (name, side) in [("width", self.width), ("height", self.height)] {
+            if side.is_some_and(|side| !(2..=MAX_SIDE).contains(&side)) {
+                return wrong(format!("`{name}` isn't between 2 and {MAX_SIDE} pixels"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What has to be done to reach a size. All sides are even, as 4:2:0 video needs.

@@ -1,7 +1,7 @@
 //! What a file offers to work on, and what of it doesn't come along. Pure.
 
 use super::picture::Look;
-use crate::ffmpeg::job::Encoder;
+use crate::ffmpeg::codec::Encoder;
 use crate::ffmpeg::probe::{Kind, Media, Stream, VideoStream};
 use crate::wire::{Failure, FailureKind};
 

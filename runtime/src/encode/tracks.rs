@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::ffmpeg::codec::{AudioEncoder, SubtitleCodec};
+use crate::ffmpeg::container::{Container, SoundFile};
 use crate::ffmpeg::filter::{Chain, Filter};
-use crate::ffmpeg::job::{
-    Audio, AudioEncoder, Container, Origin, SoundFile, Source, Subtitle, SubtitleCodec,
-};
+use crate::ffmpeg::job::{Audio, Origin, Source, Subtitle};
 use crate::ffmpeg::probe::{AudioStream, Kind, Media, Stream};
 
 /// What happens to the sound.

@@ -6,7 +6,7 @@ use super::Rational;
 use super::cut::Cut;
 use super::drawing::Draw;
 use super::effect::Effect;
-use super::job::PixelFormat;
+use super::pixel::PixelFormat;
 use super::sound::Sound;
 use super::timing::Time;
 

@@ -7,8 +7,8 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use super::exec::{self, ExecError};
-use super::job::HdrMetadata;
 use super::mp4::{self, Index, IndexError};
+use super::pixel::HdrMetadata;
 use super::probe::{self, Count, Media};
 use super::{Tools, failure, input};
 use crate::wire::{Failure, FailureKind};

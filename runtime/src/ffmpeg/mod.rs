@@ -4,6 +4,8 @@
 //! back what ffmpeg counted, [`failure`] turns what went wrong into one plain sentence.
 
 pub mod args;
+pub mod codec;
+pub mod container;
 pub mod cut;
 pub mod drawing;
 pub mod effect;
@@ -19,6 +21,7 @@ pub mod job;
 pub mod log;
 pub mod mp4;
 pub mod picture;
+pub mod pixel;
 pub mod probe;
 pub mod progress;
 pub mod rational;

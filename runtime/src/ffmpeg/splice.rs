@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::job::Speed;
+use super::codec::Speed;
 use super::{Rational, args, input};
 
 /// Frames that go over as packets.

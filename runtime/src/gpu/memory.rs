@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::Gpu;
 use crate::environment;
 use crate::ffmpeg::Tools;
-use crate::ffmpeg::job::{Encoder, VideoCodec};
+use crate::ffmpeg::codec::{Encoder, VideoCodec};
 
 /// What is known, and where it is kept. The file may vanish at any time: everything in it can be
 /// learned again, so no error about it stops a call.

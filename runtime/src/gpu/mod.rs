@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::memory::Memory;
 use crate::ffmpeg::Tools;
-use crate::ffmpeg::job::{Encoder, VideoCodec};
+use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::function::Hardware;
 use crate::wire::Failure;
 

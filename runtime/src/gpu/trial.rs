@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use tokio_util::sync::CancellationToken;
 
 use super::Gpu;
+use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::ffmpeg::exec::{self, ExecError};
 use crate::ffmpeg::filter::{Filter, HdrTransfer};
-use crate::ffmpeg::job::{Encoder, VideoCodec};
 use crate::ffmpeg::{Tools, failure};
 use crate::wire::Failure;
 

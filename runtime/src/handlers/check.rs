@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::ffmpeg::job::VideoCodec;
+use crate::ffmpeg::codec::VideoCodec;
 use crate::ffmpeg::{Tools, exec, failure};
 use crate::gpu::{self, CODECS, Capabilities, Gpu};
 use crate::handler::{Context, Handler};

@@ -1,6 +1,7 @@
 //! Several renditions of one video out of one decode: the same frames at several sizes, with
-//! keyframes at the same frames. Pure.
+//! keyframes at the same frames. All but `open` is pure.
 
+pub mod open;
 pub mod rung;
 #[cfg(test)]
 mod tests;
@@ -11,11 +12,10 @@ use super::picture::{self, Look};
 use super::size::Fit;
 use super::{encoder, source};
 use crate::ffmpeg::Rational;
+use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::ffmpeg::filter::Chain;
 use crate::ffmpeg::graph::Graph;
-use crate::ffmpeg::job::{
-    Decode, Encoder, Input, Keyframes, Origin, Rate, Source, Video, VideoCodec,
-};
+use crate::ffmpeg::job::{Decode, Input, Keyframes, Origin, Rate, Source, Video};
 use crate::ffmpeg::probe::{Media, Stream, VideoStream};
 use crate::function::Hardware;
 use crate::gpu::Capabilities;

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::{Wish, rate};
 use crate::encode::coding::{Bitrate, Coding};
 use crate::encode::picture::{self, Look};
 use crate::encode::size::{Bounds, Fit, Geometry, MAX_SIDE, Quality, geometry};
-use crate::ffmpeg::job::{Encoder, Rate, Speed, VideoCodec};
+use crate::ffmpeg::codec::{Encoder, Speed, VideoCodec};
+use crate::ffmpeg::job::Rate;
 use crate::ffmpeg::probe::VideoStream;
 use crate::wire::{Failure, FailureKind};
 
@@ -17,7 +19,7 @@ use crate::wire::{Failure, FailureKind};
 pub const MOST: usize = 16;
 
 /// A rendition: a size by its name, such as `"720p"`, or more about it.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema)]
 #[serde(untagged)]
 pub enum RungArg {
     /// A size by its name.
@@ -63,6 +65,18 @@ pub struct Rung {
     /// How much work goes into a smaller file.
     #[serde(default)]
     pub preset: Option<Speed>,
+}
+
+// Derived for an untagged enum, it would keep to itself what is wrong with a rendition.
+impl<'de> Deserialize<'de> for RungArg {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let arg = match value {
+            Value::String(_) => Quality::deserialize(value).map(RungArg::Quality),
+            _ => Rung::deserialize(value).map(RungArg::Rung),
+        };
+        arg.map_err(serde::de::Error::custom)
+    }
 }
 
 impl From<RungArg> for Rung {

@@ -8,11 +8,10 @@ use super::{Segment, sound};
 use crate::encode::run::{Total, Work};
 use crate::encode::verify::{Method, Verified, Written};
 use crate::encode::{Verify, tracks};
+use crate::ffmpeg::codec::{Encoder, Speed, VideoCodec};
 use crate::ffmpeg::filter::Chain;
 use crate::ffmpeg::graph::Graph;
-use crate::ffmpeg::job::{
-    Audio, Encoder, Input, Job, Keyframes, Origin, Output, Rate, Source, Speed, Video, VideoCodec,
-};
+use crate::ffmpeg::job::{Audio, Input, Job, Keyframes, Origin, Output, Rate, Source, Video};
 use crate::ffmpeg::probe::Count;
 use crate::function::Hardware;
 use crate::wire::{Failure, FailureKind, Phase, Progress};

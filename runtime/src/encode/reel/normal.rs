@@ -11,9 +11,9 @@ use crate::ffmpeg::Rational;
 use crate::ffmpeg::cut::Cut;
 use crate::ffmpeg::filter::{Chain, Filter};
 use crate::ffmpeg::graph::{Graph, Link, Pad};
-use crate::ffmpeg::job::{
-    Audio, Container, Input, Job, Keyframes, Origin, Output, PixelFormat, Source, Video,
-};
+use crate::ffmpeg::container::Container;
+use crate::ffmpeg::job::{Audio, Input, Job, Keyframes, Origin, Output, Source, Video};
+use crate::ffmpeg::pixel::PixelFormat;
 use crate::ffmpeg::sound::Sound;
 use crate::function::Hardware;
 use crate::gpu::Capabilities;

@@ -1,8 +1,6 @@
 //! What a reel is to be like: the arguments that handlers of reels share, and what follows from
 //! them. Pure.
 
-use std::path::Path;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -10,10 +8,10 @@ use super::Segment;
 use super::normal::Target;
 use crate::encode::Coding;
 use crate::encode::picture;
-use crate::encode::size::{Bounds, Fit, MAX_SIDE, Quality, geometry};
+use crate::encode::size::{Bounds, Fit, Quality, Sides, geometry};
 use crate::ffmpeg::Rational;
-use crate::ffmpeg::job::{Container, VideoCodec};
-use crate::storage::OutputFile;
+use crate::ffmpeg::codec::VideoCodec;
+use crate::ffmpeg::container::Container;
 use crate::wire::{Failure, FailureKind};
 
 /// The rate where no file says one.
@@ -52,25 +50,16 @@ impl Wish {
     /// Refuses arguments that each are right and together make no sense.
     pub fn check(&self, coding: &Coding, container: Container) -> Result<(), Failure> {
         let wrong = |message: &str| Err(Failure::new(FailureKind::InvalidArgs, message));
-        if self.quality.is_some() && (self.width.is_some() || self.height.is_some()) {
-            return wrong("`quality` and `width` or `height` exclude each other");
-        }
-        let sides = [self.width, self.height].into_iter().flatten();
-        if sides.into_iter().any(|side| !(2..=MAX_SIDE).contains(&side)) {
-            return wrong("a side of the picture isn't between 2 and 16384 pixels");
-        }
+        self.sides().check()?;
         if self.fps.is_some_and(|fps| !(0.1..=480.0).contains(&fps)) {
             return wrong("`fps` isn't between 0.1 and 480");
         }
         coding.check(coding.codec_in(container)?)
     }
 
-    fn bounds(&self) -> Bounds {
-        match (self.quality, self.width, self.height) {
-            (Some(quality), ..) => Bounds::Quality(quality),
-            (None, None, None) => Bounds::Source,
-            (None, width, height) => Bounds::Pixels { width, height },
-        }
+    // They can't be flattened into what is flattened itself.
+    fn sides(&self) -> Sides {
+        Sides { quality: self.quality, width: self.width, height: self.height }
     }
 
     /// What all parts are brought to; `fade` is in seconds.
@@ -82,7 +71,7 @@ impl Wish {
         let rate = self.fps.and_then(Rational::from_rate);
         let rate = rate.or(segments.first().and_then(Segment::rate)).unwrap_or(USUAL_RATE);
         Target {
-            size: geometry(shown, self.bounds(), within).size(),
+            size: geometry(shown, self.sides().bounds(), within).size(),
             fit,
             rate,
             sound: !self.mute && segments.iter().any(|segment| segment.sound().is_some()),
@@ -111,25 +100,11 @@ impl Wish {
             () if segments.iter().any(|segment| segment.caption.is_some()) => {
                 Some("captions are drawn".into())
             }
-            () if self.bounds() != Bounds::Source => Some("a size was asked for".into()),
+            () if self.sides().bounds() != Bounds::Source => Some("a size was asked for".into()),
             () if self.fps.is_some() => Some("a rate was asked for".into()),
             () if coding => Some("a quality was asked for".into()),
             () if segments.iter().any(other) => Some("another codec is wanted".into()),
             () => None,
         }
     }
-}
-
-/// The container that `output` asks for, MP4 without one.
-pub fn container(output: Option<&OutputFile>) -> Result<Container, Failure> {
-    let Some(output) = output else { return Ok(Container::Mp4) };
-    let extension = Path::new(output.as_str()).extension().unwrap_or_default().to_string_lossy();
-    Container::of_extension(&extension).ok_or_else(|| {
-        Failure::new(
-            FailureKind::InvalidArgs,
-            format!("`{}` doesn't say which format is wanted", output.as_str()),
-        )
-        .cause(format!("`.{extension}` is none of .mp4, .m4v, .mov, .mkv and .webm"))
-        .hint("name an output that ends in `.mp4`")
-    })
 }

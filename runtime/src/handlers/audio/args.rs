@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::encode::{Bitrate, Verify};
-use crate::ffmpeg::job::{Container, SoundFile};
+use crate::ffmpeg::container::{Container, SoundFile};
 use crate::storage::{InputFile, OutputFile};
 use crate::wire::{Failure, FailureKind};
 

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::plan::Expect;
+use crate::ffmpeg::container::{Container, SoundFile};
 use crate::ffmpeg::exec::Finished;
-use crate::ffmpeg::job::{Container, SoundFile};
 use crate::ffmpeg::probe::Media;
 use crate::wire::{Failure, FailureKind};
 

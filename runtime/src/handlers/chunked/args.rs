@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::cost::Goal;
 use crate::encode::part::Part;
-use crate::ffmpeg::job::Container;
+use crate::ffmpeg::container::Container;
 use crate::storage::{InputFile, OutputFile};
 use crate::wire::{Failure, FailureKind};
 

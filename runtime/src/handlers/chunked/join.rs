@@ -13,7 +13,7 @@ use super::cost::{Basis, Model};
 use super::split::{Frame, Frames};
 use super::{Output, PartResult, scan, stitch};
 use crate::encode::part::Window;
-use crate::ffmpeg::job::Container;
+use crate::ffmpeg::container::Container;
 use crate::ffmpeg::probe::{Count, Media};
 use crate::ffmpeg::{exec, failure};
 use crate::handler::Context;

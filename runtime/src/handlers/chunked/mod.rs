@@ -26,7 +26,7 @@ use crate::children::{Call, ChildEvent};
 use crate::dispatch::What;
 use crate::encode::part::{Part, Window};
 use crate::encode::{picture, source};
-use crate::ffmpeg::job::Container;
+use crate::ffmpeg::container::Container;
 use crate::ffmpeg::probe::{Count, Media};
 use crate::function::Retries;
 use crate::handler::{Context, Handler};

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::ffmpeg::container::Container;
 use crate::ffmpeg::input;
-use crate::ffmpeg::job::Container;
 
 /// What ffmpeg's `concat` demuxer reads: each chunk, and how long it lasts until the next begins.
 /// `starts` are the seconds at which they begin, the first at zero.

@@ -9,13 +9,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::args::{Args, Clip};
+use crate::encode::reel::Segment;
 use crate::encode::reel::make::{self, Made};
 use crate::encode::reel::normal::Making;
 use crate::encode::reel::open::Opened;
-use crate::encode::reel::{Segment, wish};
 use crate::encode::run::Work;
+use crate::encode::single;
 use crate::encode::verify::Verified;
-use crate::ffmpeg::job::Container;
+use crate::ffmpeg::container::Container;
 use crate::gpu::Capabilities;
 use crate::handler::{Context, Handler};
 use crate::handlers::overlay::text;
@@ -96,7 +97,7 @@ impl Handler for Clips {
 
     async fn run(&self, cx: Context, args: Args) -> Result<Output, Failure> {
         args.check()?;
-        let container = wish::container(args.output.as_ref())?;
+        let container = single::container(args.output.as_ref(), args.coding.codec)?;
         args.wish.check(&args.coding, container)?;
         let inputs: Vec<_> = args.clips.iter().map(|clip| clip.input.clone()).collect();
         let opened = Opened::all(&cx, &inputs).await?;

@@ -9,6 +9,7 @@ use crate::encode::reel::normal::Making;
 use crate::encode::reel::open::Opened;
 use crate::encode::reel::{Segment, wish};
 use crate::encode::run::Work;
+use crate::encode::single;
 use crate::encode::verify::Verified;
 use crate::gpu::Capabilities;
 use crate::handler::{Context, Handler};
@@ -79,7 +80,7 @@ impl Handler for Concat {
     const ABOUT: &'static str = "Joins videos, without coding them anew where they match.";
 
     async fn run(&self, cx: Context, args: Args) -> Result<Output, Failure> {
-        let container = wish::container(args.output.as_ref())?;
+        let container = single::container(args.output.as_ref(), args.coding.codec)?;
         args.wish.check(&args.coding, container)?;
         if args.inputs.is_empty() {
             return Err(Failure::new(FailureKind::InvalidArgs, "`inputs` names no video"));

@@ -12,15 +12,16 @@ use std::io::BufReader;
 use self::args::{Args, Step};
 use self::plan::Material;
 use crate::encode::run::Work;
-use crate::encode::single::{self, Made, Place};
+use crate::encode::single::{self, Made, Order};
 use crate::ffmpeg::graph::Link;
 use crate::ffmpeg::job::Job;
 use crate::ffmpeg::{args as argv, exec};
-use crate::function::Hardware;
-use crate::gpu::Capabilities;
 use crate::handler::{Context, Handler};
 use crate::storage::InputFile;
 use crate::wire::{Failure, FailureKind, Phase, Progress};
+
+/// What it does, as in "can't change".
+const VERB: &str = "change";
 
 /// The `effects` handler.
 #[derive(Debug)]
@@ -35,34 +36,20 @@ impl Handler for Effects {
         "Changes how a video looks: blur, denoise, stabilise, colours and more.";
 
     async fn run(&self, cx: Context, args: Args) -> Result<Made, Failure> {
-        let container = match &args.part {
-            Some(part) => part.container(),
-            None => single::container(args.output.as_ref(), args.coding.codec)?,
-        };
-        let codec = args.coding.codec_in(container)?;
-        args.coding.check(codec)?;
         args.check()?;
-        let input = cx.files().input(&args.input).await?;
-        let hardware = args.coding.hardware(&cx);
-        let name = args.input.as_str();
-        let (media, machine) = tokio::join!(
-            single::inspect(&cx, &input, name),
-            Capabilities::of(cx.tools(), hardware, codec, cx.cancellation())
-        );
-        let (media, machine) = (media?, machine?);
-        let default_name = single::default_name(&args.input, container);
-        let staged = cx.files().output(args.output.as_ref(), &default_name)?;
-        let target = staged.path();
-        let place = Place { input: &input, name, output: &target, container };
+        let Args { input, output, part, coding, .. } = &args;
+        let (output, part) = (output.as_ref(), part.as_ref());
+        let order = Order { input, output, part, coding, hdr: false };
+        let (single, staged) = single::open(&cx, order).await?;
+        let (opened, place) = (&single.opened, single.place());
         let material = material(&cx, &args).await?;
-        let work = Work { cx: &cx, verb: "change", name, media: &media };
-        if let Some(look) = plan::shakes(&args, &media, (place, &material))? {
-            watch(work, look).await?;
+        if let Some(look) = plan::shakes(&args, &opened.media, (place, &material))? {
+            watch(opened.work(VERB), look).await?;
         }
-        let planned = |hardware| plan::plan(&args, hardware, &media, &machine, (place, &material));
-        let how = (hardware, args.coding.verify);
-        let plan = planned(hardware)?;
-        single::make(work, plan, how, || planned(Hardware::Off), staged).await
+        let planned = |hardware| {
+            plan::plan(&args, hardware, &opened.media, &opened.machine, (place, &material))
+        };
+        single.make(VERB, planned, staged).await
     }
 }
 

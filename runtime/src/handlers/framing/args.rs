@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::color::Color;
 use crate::encode::Coding;
-use crate::encode::size::{Bounds, MAX_SIDE, Quality};
+use crate::encode::size::Sides;
 use crate::length::Length;
 use crate::motion::Interpolation;
 use crate::storage::{InputFile, OutputFile};
@@ -39,17 +39,9 @@ pub struct Args {
     /// The colour of bars, with `fit` `pad`.
     #[serde(default = "black")]
     pub color: Color,
-    /// The largest size of the result, turned for portrait; smaller video isn't enlarged.
-    #[serde(default)]
-    pub quality: Option<Quality>,
-    /// Width in pixels; enlarges if it must. Not together with `quality`.
-    #[serde(default)]
-    #[schemars(range(min = 2, max = 16384))]
-    pub width: Option<u32>,
-    /// Height in pixels; enlarges if it must. Not together with `quality`.
-    #[serde(default)]
-    #[schemars(range(min = 2, max = 16384))]
-    pub height: Option<u32>,
+    /// How large the picture becomes.
+    #[serde(flatten)]
+    pub sides: Sides,
     /// Where the result begins.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
@@ -189,17 +181,6 @@ fn wrong(message: impl Into<String>) -> Failure {
 }
 
 impl Args {
-    /// The box that was asked for.
-    pub fn bounds(&self) -> Bounds {
-        match self.quality {
-            Some(quality) => Bounds::Quality(quality),
-            None if self.width.is_some() || self.height.is_some() => {
-                Bounds::Pixels { width: self.width, height: self.height }
-            }
-            None => Bounds::Source,
-        }
-    }
-
     /// The first moment.
     pub fn from(&self) -> f64 {
         self.start.unwrap_or(0.0)
@@ -217,16 +198,9 @@ impl Args {
 
     /// Refuses arguments that each are right and together make no sense.
     pub fn check(&self) -> Result<(), Failure> {
-        if self.quality.is_some() && (self.width.is_some() || self.height.is_some()) {
-            return Err(wrong("`quality` and `width` or `height` exclude each other"));
-        }
-        for (name, side) in [("width", self.width), ("height", self.height)] {
-            if side.is_some_and(|side| !(2..=MAX_SIDE).contains(&side)) {
-                return Err(wrong(format!("`{name}` isn't between 2 and {MAX_SIDE} pixels")));
-            }
-        }
+        self.sides.check()?;
         if let (Some(Aspect(aspect)), Some(width), Some(height)) =
-            (self.aspect, self.width, self.height)
+            (self.aspect, self.sides.width, self.sides.height)
             && (f64::from(width) / f64::from(height) / aspect - 1.0).abs() > 0.02
         {
             return Err(wrong(format!("{width}x{height} isn't of the shape that `aspect` says"))

@@ -10,10 +10,7 @@ mod view;
 
 use self::args::Args;
 use self::tempo::Tempo;
-use crate::encode::run::Work;
-use crate::encode::single::{self, Made, Place};
-use crate::function::Hardware;
-use crate::gpu::Capabilities;
+use crate::encode::single::{self, Made, Order};
 use crate::handler::{Context, Handler};
 use crate::wire::Failure;
 
@@ -35,31 +32,19 @@ impl Handler for Framing {
     const ABOUT: &'static str = "Crops, trims and retimes a video, such as 16:9 to 9:16.";
 
     async fn run(&self, cx: Context, args: Args) -> Result<Made, Failure> {
-        let container = single::container(args.output.as_ref(), args.coding.codec)?;
-        let codec = args.coding.codec_in(container)?;
-        args.coding.check(codec)?;
         args.check()?;
-        let input = cx.files().input(&args.input).await?;
-        let hardware = args.coding.hardware(&cx);
-        let name = args.input.as_str();
-        let (media, machine) = tokio::join!(
-            single::inspect(&cx, &input, name),
-            Capabilities::of(cx.tools(), hardware, codec, cx.cancellation())
-        );
-        let (media, machine) = (media?, machine?);
-        let default_name = single::default_name(&args.input, container);
-        let staged = cx.files().output(args.output.as_ref(), &default_name)?;
-        let target = staged.path();
-        let place = Place { input: &input, name, output: &target, container };
+        let Args { input, output, coding, .. } = &args;
+        let order = Order { input, output: output.as_ref(), part: None, coding, hdr: false };
+        let (single, staged) = single::open(&cx, order).await?;
+        let (opened, place) = (&single.opened, single.place());
         let commands = cx.files().scratch().join(COMMANDS);
-        let seconds = media.duration.unwrap_or(LONGEST);
+        let seconds = opened.media.duration.unwrap_or(LONGEST);
         if let Some(text) = Tempo::of(&args).and_then(|tempo| tempo.commands(seconds)) {
             cx.files().write_scratch(COMMANDS, text.as_bytes())?;
         }
-        let planned = |hardware| plan::plan(&args, hardware, &media, &machine, (place, &commands));
-        let work = Work { cx: &cx, verb: "frame", name, media: &media };
-        let how = (hardware, args.coding.verify);
-        let plan = planned(hardware)?;
-        single::make(work, plan, how, || planned(Hardware::Off), staged).await
+        let planned = |hardware| {
+            plan::plan(&args, hardware, &opened.media, &opened.machine, (place, &commands))
+        };
+        single.make("frame", planned, staged).await
     }
 }

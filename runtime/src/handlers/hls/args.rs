@@ -8,7 +8,7 @@ use crate::encode::ladder::{self, Wish};
 use crate::encode::size::Fit;
 use crate::encode::tracks::SubtitleChoice;
 use crate::encode::{Bitrate, Coding};
-use crate::ffmpeg::job::VideoCodec;
+use crate::ffmpeg::codec::VideoCodec;
 use crate::packaging::segments::Format;
 use crate::storage::{InputFile, OutputFile};
 use crate::wire::{Failure, FailureKind};

@@ -21,16 +21,15 @@ use tokio::time::Instant;
 use self::args::Args;
 use self::package::{MANIFEST, MASTER, Order, Package};
 use self::plan::{HlsPlan, Place};
-use crate::encode::inspect::inspect;
-use crate::encode::ladder::codecs;
+use crate::encode::ladder::open::{self as ladder, make_folder};
+use crate::encode::open::Opened;
 use crate::encode::run::Work;
 use crate::encode::verify::Verified;
+use crate::ffmpeg::codec::Encoder;
 use crate::ffmpeg::exec::Finished;
-use crate::ffmpeg::job::Encoder;
 use crate::ffmpeg::picture::{self, PictureJob};
 use crate::ffmpeg::{exec, failure};
 use crate::function::Hardware;
-use crate::gpu::Capabilities;
 use crate::handler::{Context, Handler};
 use crate::packaging::PackagingError;
 use crate::packaging::rates;
@@ -112,21 +111,14 @@ impl Handler for Hls {
     async fn run(&self, cx: Context, args: Args) -> Result<Output, Failure> {
         let rungs = args.rungs();
         args.check(&rungs)?;
-        let input = cx.files().input(&args.input).await?;
-        let hardware = args.coding.hardware(&cx);
-        let (codecs, name) = (codecs(&rungs, &args.coding), args.input.as_str());
-        let keeps_hdr = codecs.iter().any(|codec| args.coding.keeps_hdr(*codec));
-        let (media, machine) = tokio::join!(
-            inspect(&cx, name, &input, keeps_hdr),
-            Capabilities::learn(cx.tools(), hardware, &codecs, cx.cancellation())
-        );
-        let (media, machine) = (media?, machine?);
-        let staged = cx.files().output(args.output.as_ref(), &default_name(name))?;
-        let target = staged.path();
-        let place = Place { input: &input, name, work: &target.join(WORK) };
+        let Args { input, output, coding, .. } = &args;
+        let order = ladder::Order { input, output: output.as_ref(), coding, rungs: &rungs };
+        let (opened, folder) = ladder::open(&cx, order).await?;
+        let Opened { name, path, media, machine, .. } = &opened;
+        let (work, hardware) = (opened.work("make a stream of"), opened.hardware);
+        let place = Place { input: path, name, work: &folder.path.join(WORK) };
         make_folder(place.work).await?;
-        let work = Work { cx: &cx, verb: "make a stream of", name, media: &media };
-        let planned = |hardware| plan::plan(&args, &rungs, hardware, &media, &machine, place);
+        let planned = |hardware| plan::plan(&args, &rungs, hardware, media, machine, place);
         let hls = planned(hardware)?;
         let started = Instant::now();
         let on_cpu = || planned(Hardware::Off).map(|hls| hls.plan);
@@ -134,9 +126,9 @@ impl Handler for Hls {
         let seconds = started.elapsed().as_secs_f64();
         let stream = Stream { work, args: &args, hls: HlsPlan { plan, ..hls }, run: &run };
         let verified = stream.verify().await?;
-        let package = stream.package(&target).await?;
+        let package = stream.package(&folder.path).await?;
         cx.progress(Progress { phase: Phase::Uploading, ..Progress::default() });
-        let artifact = staged.commit("output")?;
+        let artifact = folder.staged.commit("output")?;
         let output = stream.output(&package, verified, seconds, &artifact);
         cx.add_artifact(artifact);
         Ok(output)
@@ -276,17 +268,4 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, PackagingError> {
     let joined = tokio::task::spawn_blocking(work).await;
     joined.unwrap_or_else(|stopped| Err(PackagingError::File(stopped.into())))
-}
-
-async fn make_folder(path: &Path) -> Result<(), Failure> {
-    tokio::fs::create_dir_all(path).await.map_err(|error| {
-        Failure::new(FailureKind::Output, format!("can't write to `{}`", path.display()))
-            .cause(error)
-    })
-}
-
-/// The input's name without its extension.
-fn default_name(name: &str) -> String {
-    let stem = Path::new(name).file_stem().unwrap_or("stream".as_ref());
-    stem.to_string_lossy().into_owned()
 }

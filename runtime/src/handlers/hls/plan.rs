@@ -9,10 +9,10 @@ use crate::encode::ladder::rung::Rung;
 use crate::encode::ladder::{self, Ladder};
 use crate::encode::tracks::SubtitleChoice;
 use crate::encode::{Expect, Frames, Plan};
+use crate::ffmpeg::codec::{AudioEncoder, SubtitleCodec};
+use crate::ffmpeg::container::Container;
 use crate::ffmpeg::filter::{Chain, Filter, HdrTransfer};
-use crate::ffmpeg::job::{
-    Audio, AudioEncoder, Container, Input, Job, Origin, Output, Source, Subtitle, SubtitleCodec,
-};
+use crate::ffmpeg::job::{Audio, Input, Job, Origin, Output, Source, Subtitle};
 use crate::ffmpeg::probe::{AudioStream, Kind, Media, Stream};
 use crate::function::Hardware;
 use crate::gpu::Capabilities;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::args::Args;
 use super::plan::{HlsPlan, Place, plan};
 use crate::ffmpeg::Rational;
-use crate::ffmpeg::job::{Encoder, VideoCodec};
+use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::ffmpeg::probe::{AudioStream, Kind, Media, Stream, VideoStream};
 use crate::function::Hardware;
 use crate::gpu::Capabilities;

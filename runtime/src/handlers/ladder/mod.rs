@@ -14,16 +14,15 @@ use tokio::time::Instant;
 use self::args::Args;
 use self::plan::{LadderPlan, Place};
 use crate::encode::Verify;
-use crate::encode::inspect::inspect;
-use crate::encode::ladder::codecs;
+use crate::encode::ladder::open::{self, Order};
+use crate::encode::open::Opened;
 use crate::encode::run::Work;
 use crate::encode::verify::Verified;
+use crate::ffmpeg::codec::Encoder;
 use crate::ffmpeg::exec::Finished;
-use crate::ffmpeg::job::Encoder;
 use crate::ffmpeg::mp4::IndexError;
 use crate::ffmpeg::mp4::samples::{MediaKind, Movie};
 use crate::function::Hardware;
-use crate::gpu::Capabilities;
 use crate::handler::{Context, Handler};
 use crate::packaging::PackagingError;
 use crate::packaging::measure::{Measured, measure};
@@ -89,21 +88,13 @@ impl Handler for Ladder {
     async fn run(&self, cx: Context, args: Args) -> Result<Output, Failure> {
         let rungs = args.rungs();
         args.check(&rungs)?;
-        let input = cx.files().input(&args.input).await?;
-        let hardware = args.coding.hardware(&cx);
-        let (codecs, name) = (codecs(&rungs, &args.coding), args.input.as_str());
-        let keeps_hdr = codecs.iter().any(|codec| args.coding.keeps_hdr(*codec));
-        let (media, machine) = tokio::join!(
-            inspect(&cx, name, &input, keeps_hdr),
-            Capabilities::learn(cx.tools(), hardware, &codecs, cx.cancellation())
-        );
-        let (media, machine) = (media?, machine?);
-        let staged = cx.files().output(args.output.as_ref(), &default_name(name))?;
-        let target = staged.path();
-        make_folder(&target).await?;
-        let place = Place { input: &input, name, output: &target };
-        let work = Work { cx: &cx, verb: "make a ladder of", name, media: &media };
-        let planned = |hardware| plan::plan(&args, &rungs, hardware, &media, &machine, place);
+        let Args { input, output, coding, .. } = &args;
+        let order = Order { input, output: output.as_ref(), coding, rungs: &rungs };
+        let (opened, folder) = open::open(&cx, order).await?;
+        let Opened { name, path, media, machine, .. } = &opened;
+        let (work, hardware) = (opened.work("make a ladder of"), opened.hardware);
+        let place = Place { input: path, name, output: &folder.path };
+        let planned = |hardware| plan::plan(&args, &rungs, hardware, media, machine, place);
         let LadderPlan { plan, names } = planned(hardware)?;
         let started = Instant::now();
         let ran = work.run(plan, hardware, || planned(Hardware::Off).map(|ladder| ladder.plan));
@@ -112,7 +103,7 @@ impl Handler for Ladder {
         let made = Made { work, plan: &plan, run: &run, verify: args.coding.verify };
         let rungs = made.renditions(names).await?;
         cx.progress(Progress { phase: Phase::Uploading, ..Progress::default() });
-        let artifact = staged.commit("output")?;
+        let artifact = folder.staged.commit("output")?;
         let output = Output {
             output: artifact.location.clone(),
             rungs,
@@ -196,17 +187,4 @@ fn unfit(name: &str, error: &PackagingError) -> Failure {
     Failure::new(FailureKind::Verification, message)
         .cause(error)
         .hint("please report this with the input, and what `vdeploy check` says")
-}
-
-async fn make_folder(path: &Path) -> Result<(), Failure> {
-    tokio::fs::create_dir(path).await.map_err(|error| {
-        Failure::new(FailureKind::Output, format!("can't write to `{}`", path.display()))
-            .cause(error)
-    })
-}
-
-/// The input's name without its extension.
-fn default_name(name: &str) -> String {
-    let stem = Path::new(name).file_stem().unwrap_or("ladder".as_ref());
-    stem.to_string_lossy().into_owned()
 }

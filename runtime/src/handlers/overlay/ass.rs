@@ -44,7 +44,7 @@ fn style(index: usize, text: &Text, family: &str, (width, height): (u32, u32)) -
     let padding = text.padding.map_or(size / 4.0, |padding| padding.of(high).max(0.0));
     let (border, shadow) = if text.backdrop.is_some() { (4, padding) } else { (1, 0.0) };
     // A box grows beyond the text; the margin is the box's.
-    let margin = |whole: f64| (text.margin.of(whole) + shadow).max(0.0);
+    let margin = |whole: f64| (text.stand.margin.of(whole) + shadow).max(0.0);
     let (bold, italic) = (-i32::from(text.bold), -i32::from(text.italic));
     format!(
         "Style: T{index},{family},{size:.2},{},{},{},{bold},{italic},{border},{outline:.2},\
@@ -63,12 +63,12 @@ fn event(index: usize, text: &Text, (width, height): (u32, u32)) -> String {
     if !text.wrap {
         line += "{\\q2}";
     }
-    if text.x.is_some() || text.y.is_some() {
+    if text.stand.x.is_some() || text.stand.y.is_some() {
         let (across, down) = text.align.shares();
         let place = |given: Option<crate::length::Length>, whole: u32, share: f64| {
             given.map_or(f64::from(whole) * share, |length| length.of(f64::from(whole)))
         };
-        let (x, y) = (place(text.x, width, across), place(text.y, height, down));
+        let (x, y) = (place(text.stand.x, width, across), place(text.stand.y, height, down));
         let _ = write!(line, "{{\\pos({x:.2},{y:.2})}}");
     }
     line + &escape(&text.text) + "\n"

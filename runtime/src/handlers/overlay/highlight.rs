@@ -62,7 +62,7 @@ impl Path {
             y: self.y.clone(),
             width: self.width.clone(),
             height: self.height.clone(),
-            window: highlight.window(),
+            window: highlight.shown.into(),
             ..Layer::still(pixels, (0.0, 0.0), (0.0, 0.0))
         }
     }
@@ -159,7 +159,7 @@ pub(super) fn dim(
     graph: &mut Graph,
     inputs: &mut Vec<Input>,
 ) -> Link {
-    let windows: Vec<_> = highlights.iter().map(Highlight::window).collect();
+    let windows: Vec<_> = highlights.iter().map(|one| one.shown.into()).collect();
     let copies = graph.split(below.into(), 1 + highlights.len() as u32);
     let (darkened, bright) = copies.split_first().expect("a split into one and more");
     let darken = Draw::Darken { amount, during: during(&windows) };
@@ -176,7 +176,7 @@ pub(super) fn dim(
         let overlay = Overlay {
             x,
             y,
-            during: during(&[highlight.window()]),
+            during: during(&[highlight.shown.into()]),
             ten_bit: canvas.ten_bit,
             endless: false,
         };

@@ -17,11 +17,8 @@ use serde::Serialize;
 use self::args::Args;
 use self::plan::Material;
 pub use self::text::Placed;
-use crate::encode::run::Work;
-use crate::encode::single::{self, Made, Place};
+use crate::encode::single::{self, Made, Order};
 use crate::encode::source;
-use crate::function::Hardware;
-use crate::gpu::Capabilities;
 use crate::handler::{Context, Handler};
 use crate::wire::Failure;
 
@@ -47,40 +44,26 @@ impl Handler for Overlay {
     const ABOUT: &'static str = "Draws texts, images and moving highlights on a video.";
 
     async fn run(&self, cx: Context, args: Args) -> Result<Output, Failure> {
-        let container = match &args.part {
-            Some(part) => part.container(),
-            None => single::container(args.output.as_ref(), args.coding.codec)?,
-        };
-        let codec = args.coding.codec_in(container)?;
-        args.coding.check(codec)?;
         args.check()?;
-        let input = cx.files().input(&args.input).await?;
-        let hardware = args.coding.hardware(&cx);
-        let name = args.input.as_str();
-        let (media, machine) = tokio::join!(
-            single::inspect(&cx, &input, name),
-            Capabilities::of(cx.tools(), hardware, codec, cx.cancellation())
-        );
-        let (media, machine) = (media?, machine?);
-        let default_name = single::default_name(&args.input, container);
-        let staged = cx.files().output(args.output.as_ref(), &default_name)?;
-        let target = staged.path();
-        let place = Place { input: &input, name, output: &target, container };
+        let Args { input, output, part, coding, .. } = &args;
+        let (output, part) = (output.as_ref(), part.as_ref());
+        let order = Order { input, output, part, coding, hdr: false };
+        let (single, staged) = single::open(&cx, order).await?;
+        let (opened, place) = (&single.opened, single.place());
         let mut images = Vec::with_capacity(args.images.len());
         for image in &args.images {
             images.push(single::picture(&cx, &image.image).await?);
         }
-        let size = plan::look(&args, place, source::picture_of(&media, name)?.1)?.geometry.size();
+        let video = source::picture_of(&opened.media, place.name)?.1;
+        let size = plan::look(&args, place, video)?.geometry.size();
         shapes(&cx, &args, size)?;
         let texts = text::draw(&cx, &args.texts, size).await?;
         let folder = cx.files().scratch();
-        let material = Material { images: &images, texts: &texts.layers, folder };
-        let planned = |hardware| plan::plan(&args, hardware, &media, &machine, (place, material));
-        let work = Work { cx: &cx, verb: "draw on", name, media: &media };
-        let how = (hardware, args.coding.verify);
-        let mut plan = planned(hardware)?;
-        plan.notes.extend(texts.notes);
-        let made = single::make(work, plan, how, || planned(Hardware::Off), staged).await?;
+        let material = Material { images: &images, texts: &texts, folder };
+        let planned = |hardware| {
+            plan::plan(&args, hardware, &opened.media, &opened.machine, (place, material))
+        };
+        let made = single.make("draw on", planned, staged).await?;
         Ok(Output { made, texts: texts.placed })
     }
 }

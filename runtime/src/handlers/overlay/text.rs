@@ -129,7 +129,7 @@ impl Sheet {
             into.layers.push(Layer {
                 rotate: text.rotate,
                 opacity: text.opacity,
-                window: text.window(),
+                window: text.shown.into(),
                 ..still
             });
             let (x, y) = drawn.at;

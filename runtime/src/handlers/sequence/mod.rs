@@ -9,16 +9,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::encode::picture::{self, Look};
-use crate::encode::reel::wish;
 use crate::encode::run::Work;
+use crate::encode::single;
 use crate::encode::size::{Bounds, Fit};
 use crate::encode::verify::Verified;
 use crate::encode::{Coding, Expect, Frames, Plan, encoder};
 use crate::ffmpeg::Rational;
+use crate::ffmpeg::codec::Encoder;
 use crate::ffmpeg::cut::Cut;
 use crate::ffmpeg::filter::Filter;
 use crate::ffmpeg::graph::Graph;
-use crate::ffmpeg::job::{Encoder, Input, Job, Keyframes, Origin, Output as Target, Source, Video};
+use crate::ffmpeg::job::{Input, Job, Keyframes, Origin, Output as Target, Source, Video};
 use crate::ffmpeg::probe::{Count, Media};
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
@@ -90,7 +91,7 @@ impl Handler for Sequence {
     const ABOUT: &'static str = "Makes a video of a folder of pictures.";
 
     async fn run(&self, cx: Context, args: Args) -> Result<Output, Failure> {
-        let container = wish::container(args.output.as_ref())?;
+        let container = single::container(args.output.as_ref(), args.coding.codec)?;
         let codec = args.coding.codec_in(container)?;
         args.coding.check(codec)?;
         let rate = Rational::from_rate(args.fps).ok_or_else(|| {

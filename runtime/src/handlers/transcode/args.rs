@@ -5,9 +5,8 @@ use serde::Deserialize;
 
 use crate::encode::Coding;
 use crate::encode::part::Part;
-use crate::encode::size::{Bounds, Fit, MAX_SIDE, Quality};
+use crate::encode::size::{Fit, Sides};
 use crate::encode::tracks::{AudioChoice, SubtitleChoice};
-use crate::ffmpeg::job::VideoCodec;
 use crate::storage::{InputFile, OutputFile};
 use crate::wire::{Failure, FailureKind};
 
@@ -21,17 +20,9 @@ pub struct Args {
     /// Without it the result is an artifact of the call.
     #[serde(default)]
     pub output: Option<OutputFile>,
-    /// The largest size of the picture, turned for portrait video; smaller video isn't enlarged.
-    #[serde(default)]
-    pub quality: Option<Quality>,
-    /// Width in pixels; enlarges if it must. Not together with `quality`.
-    #[serde(default)]
-    #[schemars(range(min = 2, max = 16384))]
-    pub width: Option<u32>,
-    /// Height in pixels; enlarges if it must. Not together with `quality`.
-    #[serde(default)]
-    #[schemars(range(min = 2, max = 16384))]
-    pub height: Option<u32>,
+    /// How large the picture becomes.
+    #[serde(flatten)]
+    pub sides: Sides,
     /// How the picture goes into a box of another shape.
     #[serde(default)]
     pub fit: Fit,
@@ -54,32 +45,14 @@ pub struct Args {
 }
 
 impl Args {
-    /// The box that was asked for.
-    pub fn bounds(&self) -> Bounds {
-        match self.quality {
-            Some(quality) => Bounds::Quality(quality),
-            None if self.width.is_some() || self.height.is_some() => {
-                Bounds::Pixels { width: self.width, height: self.height }
-            }
-            None => Bounds::Source,
-        }
-    }
-
     /// Refuses arguments that each are right and together make no sense.
-    pub fn check(&self, codec: VideoCodec) -> Result<(), Failure> {
-        let wrong = |message: String| Err(Failure::new(FailureKind::InvalidArgs, message));
-        if self.quality.is_some() && (self.width.is_some() || self.height.is_some()) {
-            return wrong("`quality` and `width` or `height` exclude each other".into());
-        }
-        for (name, side) in [("width", self.width), ("height", self.height)] {
-            if side.is_some_and(|side| !(2..=MAX_SIDE).contains(&side)) {
-                return wrong(format!("`{name}` isn't between 2 and {MAX_SIDE} pixels"));
-            }
-        }
+    pub fn check(&self) -> Result<(), Failure> {
+        self.sides.check()?;
         if self.fps.is_some_and(|fps| !(0.1..=480.0).contains(&fps)) {
-            return wrong("`fps` isn't between 0.1 and 480".into());
+            let message = "`fps` isn't between 0.1 and 480";
+            return Err(Failure::new(FailureKind::InvalidArgs, message));
         }
-        self.coding.check(codec)
+        Ok(())
     }
 }
 
@@ -108,10 +81,9 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        let message = |json| args(json).check(VideoCodec::H264).unwrap_err().message;
+        let message = |json| args(json).check().unwrap_err().message;
         insta::assert_snapshot!(message(json!({ "quality": "720p", "width": 100 })), @"`quality` and `width` or `height` exclude each other");
-        insta::assert_snapshot!(message(json!({ "crf": 20, "bitrate": "5M" })), @"`crf` and `bitrate` exclude each other");
-        insta::assert_snapshot!(message(json!({ "crf": 60 })), @"`crf` 60 isn't between 0 and 51, the scale of H.264");
+        insta::assert_snapshot!(message(json!({ "fps": 1000 })), @"`fps` isn't between 0.1 and 480");
         insta::assert_snapshot!(message(json!({ "width": 1 })), @"`width` isn't between 2 and 16384 pixels");
     }
 

@@ -5,12 +5,11 @@ use std::path::Path;
 use super::args::Args;
 use super::loudness::Gain;
 use crate::encode::tracks;
+use crate::ffmpeg::codec::{AudioEncoder, Encoder, Speed, VideoCodec};
+use crate::ffmpeg::container::{Container, SoundFile};
 use crate::ffmpeg::filter::{Chain, Filter};
 use crate::ffmpeg::graph::{Graph, Link, Pad};
-use crate::ffmpeg::job::{
-    Audio, AudioEncoder, Container, Encoder, Input, Job, Keyframes, Origin, Output, Rate,
-    SoundFile, Source, Speed, Video, VideoCodec,
-};
+use crate::ffmpeg::job::{Audio, Input, Job, Keyframes, Origin, Output, Rate, Source, Video};
 use crate::ffmpeg::probe::{AudioStream, Media, Stream};
 use crate::ffmpeg::sound::Sound;
 use crate::wire::{Failure, FailureKind};

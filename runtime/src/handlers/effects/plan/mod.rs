@@ -121,8 +121,8 @@ fn look(args: &Args, place: Place<'_>, video: &VideoStream) -> Result<Look, Fail
     Ok(Look { ten_bit: args.coding.ten_bit == Some(true), ..sdr })
 }
 
-fn format(look: Look) -> crate::ffmpeg::job::PixelFormat {
-    use crate::ffmpeg::job::PixelFormat;
+fn format(look: Look) -> crate::ffmpeg::pixel::PixelFormat {
+    use crate::ffmpeg::pixel::PixelFormat;
     if look.ten_bit { PixelFormat::Yuv420p10 } else { PixelFormat::Yuv420p }
 }
 

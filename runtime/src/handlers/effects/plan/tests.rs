@@ -2,7 +2,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ffmpeg::Rational;
-use crate::ffmpeg::job::{Container, Encoder, InputFormat, VideoCodec};
+use crate::ffmpeg::codec::{Encoder, VideoCodec};
+use crate::ffmpeg::container::Container;
+use crate::ffmpeg::job::InputFormat;
 use crate::ffmpeg::probe::{Kind, Stream};
 
 fn media(change: impl FnOnce(&mut VideoStream)) -> Media {

@@ -13,13 +13,13 @@ use crate::encode::size::{self, Bounds, geometry};
 use crate::encode::tracks::{self, AudioChoice, SubtitleChoice};
 use crate::encode::{Expect, Frames, Plan, encoder, source};
 use crate::ffmpeg::Rational;
+use crate::ffmpeg::container::Container;
 use crate::ffmpeg::drawing::{Draw, Overlay};
 use crate::ffmpeg::expr::Expr;
 use crate::ffmpeg::filter::{Chain, Filter};
 use crate::ffmpeg::graph::{Graph, Link, Pad};
-use crate::ffmpeg::job::{
-    Audio, Container, Input, Job, Keyframes, Origin, Output, PixelFormat, Source, Video,
-};
+use crate::ffmpeg::job::{Audio, Input, Job, Keyframes, Origin, Output, Source, Video};
+use crate::ffmpeg::pixel::PixelFormat;
 use crate::ffmpeg::probe::{Media, Stream, VideoStream};
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
@@ -93,20 +93,20 @@ fn target(args: &Args, shown: (u32, u32)) -> (u32, u32) {
     let shown = (f64::from(shown.0), f64::from(shown.1));
     let natural = largest(shown, aspect(args, shown));
     // What bars are added to keeps its own size, unless another is asked for.
-    let natural = match (args.fit, args.bounds()) {
+    let natural = match (args.fit, args.sides.bounds()) {
         (Fit::Pad | Fit::Blur, Bounds::Source) => around(shown, aspect(args, shown)),
         _ => natural,
     };
     // One side alone, or a name, keeps the shape; two sides are the shape.
-    let fit = match args.bounds() {
+    let fit = match args.sides.bounds() {
         Bounds::Pixels { width: Some(_), height: Some(_) } => size::Fit::Fill,
         _ => size::Fit::Contain,
     };
-    geometry(natural, args.bounds(), fit).size()
+    geometry(natural, args.sides.bounds(), fit).size()
 }
 
 fn aspect(args: &Args, (width, height): (f64, f64)) -> f64 {
-    match (args.aspect, args.width, args.height) {
+    match (args.aspect, args.sides.width, args.sides.height) {
         (_, Some(width), Some(height)) => f64::from(width) / f64::from(height),
         (Some(Aspect(aspect)), ..) => aspect,
         _ => width / height,

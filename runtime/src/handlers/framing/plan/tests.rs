@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::ffmpeg::job::{Encoder, VideoCodec};
+use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::ffmpeg::probe::{AudioStream, Kind};
 
 /// 10 s of 1920x1080 at 25 frames per second, with stereo AAC.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::args::{Args, Image};
 use super::highlight;
+use super::text::Texts;
 use crate::encode::layer::{Canvas, Layer, Pixels};
 use crate::encode::picture::{self, Look};
 use crate::encode::single::{Picture, Place};
@@ -26,8 +27,8 @@ const LONGEST_GRAPH: usize = 120_000;
 pub(super) struct Material<'a> {
     /// The images of the arguments, in their order.
     pub(super) images: &'a [Picture],
-    /// The texts of the arguments.
-    pub(super) texts: &'a [Layer],
+    /// The texts of the arguments, and what is said of them.
+    pub(super) texts: &'a Texts,
     /// Where pictures of highlights are.
     pub(super) folder: &'a Path,
 }
@@ -74,6 +75,7 @@ pub(super) fn plan(
     if encoder.is_hardware() {
         notes.push("drawn on the CPU, encoded on the GPU".into());
     }
+    notes.extend(material.texts.notes.iter().cloned());
     let expect = Expect { source, size, audio: audio.len(), frames: Frames::Every };
     let video = Video {
         origin: Origin::Graph(done),
@@ -117,7 +119,7 @@ impl Drawing {
         let highlights = args.highlights.iter().enumerate();
         let marks = highlights.flat_map(|(i, h)| highlight::layers(h, i, size, material.folder));
         let images = args.images.iter().zip(material.images).map(|(i, p)| image(i, p, size));
-        for layer in marks.chain(images).chain(material.texts.iter().cloned()) {
+        for layer in marks.chain(images).chain(material.texts.layers.iter().cloned()) {
             picture = layer.draw(picture, canvas, &mut self.graph, &mut self.inputs);
         }
         picture
@@ -137,12 +139,12 @@ fn image(image: &Image, picture: &Picture, size: (u32, u32)) -> Layer {
         (None, None) => (own_width, own_height),
     };
     let (across, down) = image.align.shares();
-    let x = along(image.x, image.margin, (wide, width), across);
-    let y = along(image.y, image.margin, (high, height), down);
+    let x = along(image.stand.x, image.stand.margin, (wide, width), across);
+    let y = along(image.stand.y, image.stand.margin, (high, height), down);
     let pixels =
         Pixels::File { path: picture.path.clone(), format: picture.format, size: picture.size };
     let still = Layer::still(pixels, (x, y), (width, height));
-    Layer { rotate: image.rotate, opacity: image.opacity, window: image.window(), ..still }
+    Layer { rotate: image.rotate, opacity: image.opacity, window: image.shown.into(), ..still }
 }
 
 /// Where something of length `own` begins on a side of length `whole`: its own point at `share` of

@@ -4,8 +4,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ffmpeg::Rational;
-use crate::ffmpeg::job::{Container, Encoder, InputFormat, VideoCodec};
+use crate::ffmpeg::codec::{Encoder, VideoCodec};
+use crate::ffmpeg::container::Container;
+use crate::ffmpeg::job::InputFormat;
 use crate::ffmpeg::probe::{AudioStream, Kind, Stream};
+use crate::gpu::Gpu;
 
 fn media() -> Media {
     let picture = VideoStream {
@@ -31,7 +34,8 @@ fn media() -> Media {
 }
 
 /// The filter graph and what follows it.
-fn planned(mut json: Value, images: &[Picture], texts: &[Layer]) -> String {
+fn planned(mut json: Value, images: &[Picture], layers: &[Layer]) -> String {
+    let texts = &Texts { layers: layers.into(), ..Texts::default() };
     json["input"] = "in.mp4".into();
     let args: Args = serde_json::from_value(json).unwrap();
     args.check().unwrap();
@@ -134,7 +138,33 @@ fn graphs_that_no_process_takes_are_refused() {
     };
     let path = Path::new("/v");
     let place = Place { input: path, name: "i.mp4", output: path, container: Container::Mp4 };
-    let material = Material { images: &[], texts: &[], folder: path };
+    let material = Material { images: &[], texts: &Texts::default(), folder: path };
     let failure = plan(&args, Hardware::Off, &media(), &machine, (place, material)).unwrap_err();
     assert_eq!(failure.message, "the highlights have too many keyframes");
+}
+
+#[test]
+fn what_is_said_of_texts_is_in_every_plan() {
+    let args: Args =
+        serde_json::from_value(json!({ "input": "in.mp4", "texts": [{ "text": "a" }] })).unwrap();
+    let gpu = Gpu {
+        index: 0,
+        name: "NVIDIA L4".into(),
+        encode: [(VideoCodec::H264, Ok(()))].into(),
+        decode: Ok(()),
+    };
+    let machine = Capabilities {
+        software: [(VideoCodec::H264, Encoder::X264)].into(),
+        gpus: vec![gpu],
+        no_gpu: None,
+    };
+    let path = Path::new("/v");
+    let place = Place { input: path, name: "i.mp4", output: path, container: Container::Mp4 };
+    let texts = &Texts { notes: vec!["no font has `a`".into()], ..Texts::default() };
+    let material = Material { images: &[], texts, folder: path };
+    let notes =
+        |hardware| plan(&args, hardware, &media(), &machine, (place, material)).unwrap().notes;
+    assert_eq!(notes(Hardware::Auto), ["drawn on the CPU, encoded on the GPU", "no font has `a`"]);
+    // The plan that takes its place when the GPU fails.
+    assert_eq!(notes(Hardware::Off), ["no font has `a`"]);
 }

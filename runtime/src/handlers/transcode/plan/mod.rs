@@ -4,32 +4,17 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 use super::args::Args;
 use crate::encode::picture::{self, Look};
+use crate::encode::single::Place;
 use crate::encode::{Expect, Frames, Plan, encoder, source, tracks};
+use crate::ffmpeg::codec::Encoder;
 use crate::ffmpeg::graph::Graph;
-use crate::ffmpeg::job::{
-    Container, Decode, Encoder, Input, Job, Keyframes, Origin, Output, Source, Video,
-};
+use crate::ffmpeg::job::{Decode, Input, Job, Keyframes, Origin, Output, Source, Video};
 use crate::ffmpeg::probe::Media;
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
 use crate::wire::Failure;
-
-/// Where things are.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// The input on this machine.
-    pub input: &'a Path,
-    /// What the caller called it.
-    pub name: &'a str,
-    /// Where to write.
-    pub output: &'a Path,
-    /// In which format.
-    pub container: Container,
-}
 
 /// The whole decision.
 pub fn plan(
@@ -41,7 +26,7 @@ pub fn plan(
 ) -> Result<Plan, Failure> {
     let codec = args.coding.codec_in(place.container)?;
     let (stream, video) = source::picture_of(media, place.name)?;
-    let look = Look::decide((args.bounds(), args.fit), args.coding.ten_bit, codec, video);
+    let look = Look::decide((args.sides.bounds(), args.fit), args.coding.ten_bit, codec, video);
     encoder::check_size(codec, look.geometry.size())?;
     let (encoder, fallback) = encoder::choose(codec, hardware, look, machine)?;
     let on_gpu = args.fps.is_none()

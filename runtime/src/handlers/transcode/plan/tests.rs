@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ffmpeg::Rational;
-use crate::ffmpeg::job::{HdrMetadata, Mastering, VideoCodec};
+use crate::ffmpeg::codec::VideoCodec;
+use crate::ffmpeg::container::Container;
+use crate::ffmpeg::pixel::{HdrMetadata, Mastering};
 use crate::ffmpeg::probe::{AudioStream, Kind, Stream, VideoStream};
 use crate::gpu::{CODECS, Gpu};
 
