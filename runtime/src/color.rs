@@ -127,7 +127,7 @@ impl JsonSchema for Color {
             "^(#([0-9A-Fa-f]{{3}}|[0-9A-Fa-f]{{6}}|[0-9A-Fa-f]{{8}})|{})$",
             names.join("|")
         );
-        json_schema!({ "type": "string", "pattern": pattern })
+        json_schema!({ "type": "string", "pattern": pattern, "examples": ["#ff8800"] })
     }
 }
 

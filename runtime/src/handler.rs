@@ -247,16 +247,29 @@ impl<H: Handler> Erased for H {
 
     fn run(&self, cx: Context, args: Value) -> BoxFuture<'_, Result<Value, Failure>> {
         Box::pin(async move {
-            let args = serde_json::from_value(args).map_err(|error| {
-                Failure::new(FailureKind::InvalidArgs, "the arguments don't fit the handler")
-                    .cause(error)
-            })?;
+            let args = serde_path_to_error::deserialize(args).map_err(|error| misfit(&error))?;
             let output = Handler::run(self, cx, args).await?;
             serde_json::to_value(output).map_err(|error| {
                 Failure::new(FailureKind::Handler, "the handler's result isn't JSON").cause(error)
             })
         })
     }
+}
+
+/// What doesn't fit although the schema says nothing against it, by the argument's name.
+fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
+    use serde_path_to_error::Segment;
+    let step = |segment: &Segment| match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    };
+    let place: Vec<_> = error.path().iter().filter_map(step).collect();
+    let message = match place.as_slice() {
+        [] => "the arguments don't fit the handler".into(),
+        steps => format!("argument `{}` is wrong", steps.join(".")),
+    };
+    Failure::new(FailureKind::InvalidArgs, message).cause(error.inner())
 }
 
 fn schema_value(schema: Schema) -> Value {

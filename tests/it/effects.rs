@@ -165,6 +165,8 @@ fn wrong_chains_are_named() {
     insta::assert_snapshot!(error(json!([])), @"error: `chain` has 0 effects, not 1 to 32");
     insta::assert_snapshot!(error(json!([{ "effect": "lut", "file": "bad.cube" }])), @"error: `[ROOT]/project/bad.cube` isn't a colour table");
     insta::assert_snapshot!(error(json!([{ "effect": "lut", "file": "in.mp4" }])), @"error: `[ROOT]/project/in.mp4` isn't a colour table");
-    assert!(error(json!([{ "effect": "drawtext=textfile=/etc/passwd" }])).contains("chain"));
-    assert!(error(json!([{ "effect": "blur", "sigma": "3,movie=x" }])).contains("chain"));
+    insta::assert_snapshot!(error(json!([{ "effect": "drawtext=textfile=/etc/passwd" }])), @"error: argument `chain.0.effect` can't be `drawtext=textfile=/etc/passwd`");
+    insta::assert_snapshot!(error(json!([{ "effect": "blur", "sigma": "3,movie=x" }])), @r#"error: argument `chain.0.sigma` is wrong: "3,movie=x" is not of type "number""#);
+    insta::assert_snapshot!(error(json!([{ "effect": "greyscale" }, { "effect": "blur", "sgima": 3 }])), @"error: there is no argument `chain.1.sgima` of effect `blur`");
+    insta::assert_snapshot!(error(json!([{ "effect": "chroma_key", "color": "grean" }])), @"error: argument `chain.0.color` can't be `grean`");
 }

@@ -127,6 +127,30 @@ fn a_rate_that_varies_has_its_keyframes_at_the_same_frames_too() {
 }
 
 #[test]
+fn what_is_wrong_with_a_rendition_is_said_of_that_one() {
+    let env = ladder();
+    clip(&env, "in.mp4", &["-f", "lavfi", "-i", "testsrc2=s=64x64:d=0.2"]);
+    let error = |rung: Value, code: i32| {
+        let args = json!({ "input": "in.mp4", "rungs": ["720p", rung] });
+        let ran = env.run(["call", "ladder", "--args", &args.to_string()]).exits(code);
+        ran.stderr[ran.stderr.find("error:").expect("an error")..].to_owned()
+    };
+    insta::assert_snapshot!(error(json!({ "heigth": 480 }), 2), @r"
+    error: there is no argument `rungs.1.heigth`
+    hint: did you mean `height`?
+    ");
+    insta::assert_snapshot!(error(json!("721p"), 2), @r"
+    error: argument `rungs.1` can't be `721p`
+    hint: did you mean `720p`?
+    ");
+    // The schema has nothing against this one.
+    insta::assert_snapshot!(error(json!({ "bitrate": "5" }), 5), @r"
+    error: argument `rungs.1` is wrong
+      cause: `5` isn't a bit rate; expected bits per second such as `5M` or `800k`
+    ");
+}
+
+#[test]
 fn nothing_is_left_of_a_call_that_fails() {
     let env = ladder();
     env.write("in.mp4", "no video");

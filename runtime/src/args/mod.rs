@@ -1,10 +1,12 @@
 //! Arguments against their JSON Schema: checked, typed from `key=value`, and searched for files.
 
+mod explain;
+
 use std::path::Path;
 
-use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 
+use self::explain::Explainer;
 use crate::storage::FileRef;
 use crate::wire::{Failure, FailureKind};
 
@@ -54,7 +56,8 @@ impl<'a> ArgsSchema<'a> {
 
     /// Everything that is wrong with `args`.
     pub fn problems(&self, args: &Value) -> Vec<Problem> {
-        self.validator.iter_errors(args).flat_map(|error| self.explain(&error)).collect()
+        let explainer = Explainer { schema: self, args };
+        self.validator.iter_errors(args).flat_map(|error| explainer.explain(&error)).collect()
     }
 
     /// Fails with all problems in one message unless `args` are right.
@@ -123,8 +126,7 @@ impl<'a> ArgsSchema<'a> {
 
     /// The names of all arguments, in the order in which the schema gives them.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let properties = self.deref(self.schema).get("properties").and_then(Value::as_object);
-        properties.into_iter().flat_map(|properties| properties.keys()).map(String::as_str)
+        explain::names(self.deref(self.schema))
     }
 
     fn property(&self, key: &str) -> Option<&Value> {
@@ -192,52 +194,6 @@ impl<'a> ArgsSchema<'a> {
         self.find_files(schema, value, pointer, found);
         pointer.truncate(length);
     }
-
-    fn explain(&self, error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
-        let place = error.instance_path().as_str();
-        match error.kind() {
-            ValidationErrorKind::AdditionalProperties { unexpected }
-            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-                unexpected.iter().map(|key| self.unknown_argument(place, key)).collect()
-            }
-            ValidationErrorKind::Required { property } => {
-                let name = property.as_str().unwrap_or_default();
-                vec![Problem {
-                    message: format!("argument `{}` is missing", join(place, name)),
-                    hint: self.about(name),
-                }]
-            }
-            _ if place.is_empty() => {
-                vec![Problem { message: format!("the arguments are wrong: {error}"), hint: None }]
-            }
-            _ => vec![Problem {
-                message: format!("argument `{}` is wrong: {error}", dotted(place)),
-                hint: place.split('/').nth(1).and_then(|name| self.about(name)),
-            }],
-        }
-    }
-
-    fn unknown_argument(&self, place: &str, key: &str) -> Problem {
-        let known: Vec<&str> = self.names().collect();
-        let near = known
-            .iter()
-            .map(|name| (strsim::damerau_levenshtein(name, key), *name))
-            .filter(|(distance, name)| *distance <= name.len().max(3) / 3)
-            .min();
-        let hint = match near {
-            Some((_, name)) => Some(format!("did you mean `{name}`?")),
-            None if known.is_empty() => None,
-            None => Some(format!("it takes {}", quoted(&known))),
-        };
-        Problem { message: format!("there is no argument `{}`", join(place, key)), hint }
-    }
-
-    /// What the schema says about a top-level argument, for a hint.
-    fn about(&self, name: &str) -> Option<String> {
-        let description = self.property(name)?.get("description")?.as_str()?;
-        let first = description.split("\n\n").next().unwrap_or(description).replace('\n', " ");
-        Some(format!("`{name}`: {first}"))
-    }
 }
 
 fn typed(text: &str, schema: Option<&Value>) -> Value {
@@ -267,14 +223,6 @@ fn dotted(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }
 
-fn join(place: &str, name: &str) -> String {
-    if place.is_empty() { name.to_owned() } else { format!("{}.{name}", dotted(place)) }
-}
-
-fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
@@ -292,11 +240,30 @@ mod tests {
                 "width": { "type": ["integer", "null"], "minimum": 2 },
                 "quality": { "enum": ["720p", "1080p", null] },
                 "mute": { "type": "boolean" },
+                "chain": { "type": "array", "items": { "oneOf": [
+                    { "type": "object", "required": ["effect"], "additionalProperties": false,
+                      "properties": { "effect": { "type": "string", "const": "blur" },
+                                      "sigma": { "type": "number", "description": "Pixels." } } },
+                    { "type": "object", "required": ["effect"], "additionalProperties": false,
+                      "properties": { "effect": { "type": "string", "const": "edges" } } },
+                ] } },
+                "rungs": { "type": ["array", "null"], "items": { "anyOf": [
+                    { "$ref": "#/$defs/Quality" }, { "$ref": "#/$defs/Rung" } ] } },
             },
             "required": ["input"],
             "additionalProperties": false,
-            "$defs": { "Track": { "type": "object", "properties": {
-                "file": { "type": "string", "format": "input-file" } } } },
+            "$defs": {
+                "Track": { "type": "object", "properties": {
+                    "file": { "type": "string", "format": "input-file" } } },
+                "Quality": { "oneOf": [{ "type": "string", "const": "720p" },
+                                       { "type": "string", "const": "1080p" }] },
+                "Rung": { "type": "object", "additionalProperties": false, "properties": {
+                    "height": { "type": ["integer", "null"], "minimum": 2 },
+                    "bitrate": { "description": "Bits per second, such as `5M`.", "anyOf": [
+                        { "anyOf": [{ "type": "string", "pattern": "^[0-9]+[kM]?$" },
+                                    { "type": "number" }] },
+                        { "type": "null" } ] } } },
+            },
         })
     }
 
@@ -321,6 +288,28 @@ mod tests {
         there is no argument `widht` | did you mean `width`?
         argument `input` is missing | `input`: What to read.
         "#);
+    }
+
+    #[test]
+    fn what_may_be_several_things_is_told_by_its_tag() {
+        let chain = |step: Value| problems(&json!({ "input": "a", "chain": [step] }));
+        assert_snapshot!(chain(json!({ "effect": "blur", "sgima": 3 })), @"there is no argument `chain.0.sgima` of effect `blur` | did you mean `sigma`?");
+        assert_snapshot!(chain(json!({ "effect": "edges", "sigma": 3 })), @"there is no argument `chain.0.sigma` of effect `edges` | it takes `effect`");
+        assert_snapshot!(chain(json!({ "effect": "blur", "sigma": "3" })), @r#"argument `chain.0.sigma` is wrong: "3" is not of type "number" | `sigma`: Pixels."#);
+        assert_snapshot!(chain(json!({ "effect": "blurr" })), @"argument `chain.0.effect` can't be `blurr` | did you mean `blur`?");
+        assert_snapshot!(chain(json!({ "effect": 7 })), @"argument `chain.0.effect` can't be `7` | it is one of `blur`, `edges`");
+        assert_snapshot!(chain(json!({ "sigma": 3 })), @"argument `chain.0.effect` is missing | it is one of `blur`, `edges`");
+        assert_snapshot!(chain(json!("blur")), @"argument `chain.0` can't be `blur` | -");
+    }
+
+    #[test]
+    fn what_may_be_several_things_is_told_by_its_type() {
+        let rungs = |rung: Value| problems(&json!({ "input": "a", "rungs": ["720p", rung] }));
+        assert_snapshot!(rungs(json!({ "heigth": 480 })), @"there is no argument `rungs.1.heigth` | did you mean `height`?");
+        assert_snapshot!(rungs(json!({ "height": 0 })), @"argument `rungs.1.height` is wrong: 0 is less than the minimum of 2 | -");
+        assert_snapshot!(rungs(json!({ "bitrate": "fast" })), @"argument `rungs.1.bitrate` can't be `fast` | `bitrate`: Bits per second, such as `5M`.");
+        assert_snapshot!(rungs(json!("721p")), @"argument `rungs.1` can't be `721p` | did you mean `720p`?");
+        assert_snapshot!(rungs(json!(720)), @"argument `rungs.1` can't be `720` | did you mean `720p`?");
     }
 
     #[test]
