@@ -43,6 +43,13 @@ pub enum Filter {
     SquarePixels,
     /// Declares the colours of frames that don't say them.
     Tag(Matrix),
+    /// Codes colours by another matrix, so that they stay what they are.
+    Recode {
+        /// How they are coded.
+        from: Matrix,
+        /// How they will be.
+        to: Matrix,
+    },
     /// Turns HDR of this transfer into SDR with BT.709 colours, resized on the way.
     ToneMap {
         /// How the source encodes light.
@@ -170,6 +177,10 @@ impl fmt::Display for Filter {
             }
             Filter::SquarePixels => write(f, "setsar", &[("sar", "1")]),
             Filter::Tag(matrix) => tag(f, *matrix),
+            Filter::Recode { from, to } => {
+                let matrices = [("in_color_matrix", from.name()), ("out_color_matrix", to.name())];
+                write(f, "scale", &matrices)
+            }
             Filter::ToneMap { from, size } => tone_map(f, *from, *size),
             Filter::Fps(rate) => write(f, "fps", &[("fps", &rate.to_string())]),
             Filter::Format(format) => write(f, "format", &[("pix_fmts", format.name())]),

@@ -274,3 +274,32 @@ fn wrong_wishes_are_answered_with_what_would_be_right() {
     hint: name an output that ends in `.mp4`
     ");
 }
+
+#[test]
+fn colours_stay_where_parts_code_them_differently() {
+    let env = world("concat");
+    let green = [0x20, 0xc0, 0x20];
+    let part = |name: &str, matrix: &str| {
+        let tags =
+            format!("setparams=colorspace={matrix}:color_primaries={matrix}:color_trc={matrix}");
+        let source = "color=c=0x20c020:s=160x96:r=25:d=0.4";
+        let filters = format!("scale=out_color_matrix={matrix}:out_range=tv,{tags},format=yuv420p");
+        make(&env, name, &format!("-f lavfi -i {source} -vf {filters} {X264} -qp 4"))
+    };
+    let (sd, hd) = (part("sd.mp4", "smpte170m"), part("hd.mp4", "bt709"));
+    for (inputs, matrix) in [([&hd, &sd], "bt709"), ([&sd, &hd], "smpte170m")] {
+        let output = env.project().join(format!("{matrix}-joined.mp4"));
+        let args = json!({ "inputs": inputs, "output": output, "preset": "ultrafast", "crf": 4 });
+        called(&env, "concat", &args);
+        assert_eq!(streams(&output, "video")[0]["color_space"], matrix);
+        let filter = format!("-vf scale=in_color_matrix={matrix}");
+        let pixels = decoded(&output, &format!("{filter} -f rawvideo -pix_fmt rgb24"));
+        let frames: Vec<_> = pixels.chunks_exact(160 * 96 * 3).collect();
+        assert_eq!(frames.len(), 20);
+        for (number, frame) in frames.iter().enumerate() {
+            let middle = &frame[(48 * 160 + 80) * 3..][..3];
+            let far = middle.iter().zip(green).any(|(found, meant)| found.abs_diff(meant) > 10);
+            assert!(!far, "frame {number} of {matrix} is {middle:?}");
+        }
+    }
+}

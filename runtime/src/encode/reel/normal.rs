@@ -8,10 +8,11 @@ use crate::encode::picture::{self, Look};
 use crate::encode::size::{Bounds, Fit};
 use crate::encode::{Coding, Expect, Frames, Plan, encoder, tracks};
 use crate::ffmpeg::Rational;
-use crate::ffmpeg::cut::Cut;
-use crate::ffmpeg::filter::{Chain, Filter};
-use crate::ffmpeg::graph::{Graph, Link, Pad};
+use crate::ffmpeg::codec::VideoCodec;
 use crate::ffmpeg::container::Container;
+use crate::ffmpeg::cut::Cut;
+use crate::ffmpeg::filter::{Chain, Filter, Matrix};
+use crate::ffmpeg::graph::{Graph, Link, Pad};
 use crate::ffmpeg::job::{Audio, Input, Job, Keyframes, Origin, Output, Source, Video};
 use crate::ffmpeg::pixel::PixelFormat;
 use crate::ffmpeg::sound::Sound;
@@ -69,28 +70,22 @@ pub fn plan(segments: &[Segment<'_>], target: Target, making: Making<'_>) -> Res
     check_fades(segments, target)?;
     let codec = making.coding.codec_in(making.container)?;
     encoder::check_size(codec, target.size)?;
-    let bounds = Bounds::Pixels { width: Some(target.size.0), height: Some(target.size.1) };
-    let look = |segment: &Segment<'_>| {
-        Look::decide(
-            (bounds, target.fit),
-            Some(making.coding.ten_bit == Some(true)),
-            codec,
-            segment.video,
-        )
-    };
     let first = segments.first().expect("there is at least one part");
-    let (chosen, fallback) = encoder::choose(codec, making.hardware, look(first), making.machine)?;
+    let looks = looks(segments, target, (codec, making.coding.ten_bit == Some(true)));
+    let matrix = picture::matrix(first.video, looks[0]);
+    let (chosen, fallback) = encoder::choose(codec, making.hardware, looks[0], making.machine)?;
     let mut graph = Graph::default();
     let mut inputs = Vec::new();
     let mut videos = Vec::new();
     let mut sounds = Vec::new();
-    for segment in segments {
+    for (segment, look) in segments.iter().zip(looks) {
         let count = frames(segment, target.rate);
         let at = inputs.len() as u32;
         inputs.push(segment.input());
         let source = Source { input: at, stream: segment.stream.index };
-        let link = graph.chain(&[source.into()], chain(segment, look(segment), target, count));
-        videos.push((captioned(link, segment, look(segment), &mut graph, &mut inputs), count));
+        let link = graph.chain(&[source.into()], chain(segment, (look, matrix), target, count));
+        let canvas = Canvas { matrix, ..Canvas::of(segment.video, look) };
+        videos.push((captioned(link, segment, canvas, &mut graph, &mut inputs), count));
         if target.sound {
             let (input, skip) = sound::input(segment);
             let at = inputs.len() as u32;
@@ -133,6 +128,22 @@ pub fn plan(segments: &[Segment<'_>], target: Target, making: Making<'_>) -> Res
     Ok(Plan { job, fallback, notes: Vec::new(), expect: vec![expect] })
 }
 
+/// What becomes of the picture of each part. HDR stays where all parts have the same.
+fn looks(
+    segments: &[Segment<'_>],
+    target: Target,
+    (codec, ten_bit): (VideoCodec, bool),
+) -> Vec<Look> {
+    let bounds = Bounds::Pixels { width: Some(target.size.0), height: Some(target.size.1) };
+    let light = |segment: &Segment<'_>| segment.video.hdr_transfer();
+    let alike = segments.windows(2).all(|pair| light(&pair[0]) == light(&pair[1]));
+    let look = |segment: &Segment<'_>| {
+        let hdr = Some(ten_bit && alike);
+        Look { ten_bit, ..Look::decide((bounds, target.fit), hdr, codec, segment.video) }
+    };
+    segments.iter().map(look).collect()
+}
+
 fn check_fades(segments: &[Segment<'_>], target: Target) -> Result<(), Failure> {
     let short = segments.iter().position(|segment| {
         target.fade > 0 && segments.len() > 1 && frames(segment, target.rate) <= 2 * target.fade
@@ -149,7 +160,12 @@ fn check_fades(segments: &[Segment<'_>], target: Target) -> Result<(), Failure> 
 
 /// What becomes of the picture of one part: sized, at the rate, from zero, and exactly `count`
 /// frames; the last is repeated where rounding leaves one out.
-fn chain(segment: &Segment<'_>, look: Look, target: Target, count: u64) -> Chain {
+fn chain(
+    segment: &Segment<'_>,
+    (look, matrix): (Look, Matrix),
+    target: Target,
+    count: u64,
+) -> Chain {
     let mut chain = Vec::new();
     if !segment.index.seekable {
         let first = segment.frames.start as u64;
@@ -164,6 +180,10 @@ fn chain(segment: &Segment<'_>, look: Look, target: Target, count: u64) -> Chain
         sized.push(Filter::SquarePixels);
     }
     chain.extend(sized);
+    let from = picture::matrix(segment.video, look);
+    if from != matrix {
+        chain.extend([Filter::Recode { from, to: matrix }, Filter::Tag(matrix)]);
+    }
     Chain(chain)
 }
 
@@ -171,13 +191,13 @@ fn chain(segment: &Segment<'_>, look: Look, target: Target, count: u64) -> Chain
 fn captioned(
     link: Link,
     segment: &Segment<'_>,
-    look: Look,
+    canvas: Canvas,
     graph: &mut Graph,
     inputs: &mut Vec<Input>,
 ) -> Link {
     let Some(caption) = &segment.caption else { return link };
-    let drawn = caption.draw(link, Canvas::of(segment.video, look), graph, inputs);
-    let format = if look.ten_bit { PixelFormat::Yuv420p10 } else { PixelFormat::Yuv420p };
+    let drawn = caption.draw(link, canvas, graph, inputs);
+    let format = if canvas.ten_bit { PixelFormat::Yuv420p10 } else { PixelFormat::Yuv420p };
     graph.chain(&[drawn.into()], Chain(vec![Filter::SquarePixels, Filter::Format(format)]))
 }
 
