@@ -160,7 +160,7 @@ fn program(name: &str, scratch: &Path) -> PathBuf {
     if name.contains('/') {
         return scratch.join(name);
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = environment::search_path().unwrap_or_default();
     let found = std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(name))
