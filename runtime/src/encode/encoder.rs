@@ -4,7 +4,7 @@ use super::picture::Look;
 use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::ffmpeg::probe::{Kind, Stream};
 use crate::function::Hardware;
-use crate::gpu::{Capabilities, Gpu};
+use crate::gpu::{Bitstream, Capabilities, Gpu};
 use crate::wire::{Failure, FailureKind};
 
 /// Refuses pictures that are too small for every encoder of a codec.
@@ -99,13 +99,7 @@ pub fn gpu_of(encoder: Encoder, machine: &Capabilities) -> Option<&Gpu> {
 /// be done that only the CPU does.
 pub fn stays_on_gpu(gpu: &Gpu, stream: &Stream, look: Look) -> bool {
     let Kind::Video(video) = &stream.kind else { return false };
-    let decodes = matches!(
-        (stream.codec.as_str(), video.pixel_format.as_str()),
-        ("h264" | "mpeg2video" | "vp8" | "hevc" | "vp9" | "av1", "yuv420p")
-            | ("hevc" | "vp9" | "av1", "yuv420p10le")
-    );
-    decodes
-        && gpu.decode.is_ok()
+    Bitstream::of(&stream.codec, &video.pixel_format).is_some_and(|kind| gpu.decodes(kind))
         && video.rotation == 0
         && !video.interlaced
         && look.tone_map.is_none()

@@ -214,7 +214,7 @@ mod tests {
     use crate::ffmpeg::Tools;
     use crate::ffmpeg::codec::{Encoder, VideoCodec};
     use crate::ffmpeg::container::Container;
-    use crate::gpu::{Capabilities, Gpu};
+    use crate::gpu::{Bitstream, Capabilities, Gpu};
     use crate::handlers::transcode::args::Args;
     use crate::handlers::transcode::plan;
     use crate::storage::Files;
@@ -223,7 +223,12 @@ mod tests {
     /// A machine that claims a GPU.
     fn boasting() -> Capabilities {
         let encode = BTreeMap::from([(VideoCodec::H264, Ok(()))]);
-        let gpu = Gpu { index: 0, name: "a GPU".into(), encode, decode: Ok(()) };
+        let gpu = Gpu {
+            index: 0,
+            name: "a GPU".into(),
+            encode,
+            decode: Bitstream::ALL.map(|kind| (kind, Ok(()))).into(),
+        };
         let software = BTreeMap::from([(VideoCodec::H264, Encoder::X264)]);
         Capabilities { software, gpus: vec![gpu], no_gpu: None }
     }

@@ -4,6 +4,7 @@
 //! is tried on one tiny clip, and what was found is remembered for this build of ffmpeg and this
 //! driver. Without a GPU nothing is tried for it: there is no device node, and that is the answer.
 
+mod bitstream;
 mod device;
 mod memory;
 mod trial;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+pub use self::bitstream::Bitstream;
 use self::memory::Memory;
 use crate::ffmpeg::Tools;
 use crate::ffmpeg::codec::{Encoder, VideoCodec};
@@ -43,8 +45,15 @@ pub struct Gpu {
     pub name: String,
     /// Encoders by codec.
     pub encode: BTreeMap<VideoCodec, Result<(), String>>,
-    /// The decoder, and resizing of what it decoded.
-    pub decode: Result<(), String>,
+    /// The decoder of each kind of video, and resizing of what it decoded.
+    pub decode: BTreeMap<Bitstream, Result<(), String>>,
+}
+
+impl Gpu {
+    /// It was seen decoding such video.
+    pub fn decodes(&self, video: Bitstream) -> bool {
+        self.decode.get(&video).is_some_and(Result::is_ok)
+    }
 }
 
 impl Capabilities {

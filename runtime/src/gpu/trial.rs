@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Gpu;
+use super::{Bitstream, Gpu};
 use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::ffmpeg::exec::{self, ExecError};
 use crate::ffmpeg::filter::{Filter, HdrTransfer};
@@ -60,7 +60,12 @@ pub(super) async fn gpus(
 ) -> Result<Vec<Gpu>, Failure> {
     let mut gpus = Vec::new();
     for (index, name) in (0_u32..).zip(names) {
-        let mut gpu = Gpu { index, name: name.clone(), encode: Default::default(), decode: Ok(()) };
+        let mut gpu = Gpu {
+            index,
+            name: name.clone(),
+            encode: Default::default(),
+            decode: Default::default(),
+        };
         for codec in [VideoCodec::H264, VideoCodec::Hevc, VideoCodec::Av1] {
             let encoder = Encoder::Nvenc { codec, gpu: index };
             let args = [
@@ -76,7 +81,9 @@ pub(super) async fn gpus(
             ];
             gpu.encode.insert(codec, run(tools, &args, cancel).await?);
         }
-        gpu.decode = decode(tools, index, cancel).await?;
+        for kind in Bitstream::ALL {
+            gpu.decode.insert(kind, decode(tools, index, kind, cancel).await?);
+        }
         gpus.push(gpu);
     }
     Ok(gpus)
@@ -87,15 +94,16 @@ pub(super) async fn gpus(
 async fn decode(
     tools: &Tools,
     gpu: u32,
+    kind: Bitstream,
     cancel: &CancellationToken,
 ) -> Result<Result<(), String>, Failure> {
     let Ok(folder) = tempfile::tempdir() else {
         return Ok(Err("no temporary folder to try the decoder in".into()));
     };
-    let clip = folder.path().join("clip.mp4");
+    let clip = folder.path().join("clip.mkv");
     let clip = clip.to_string_lossy();
-    if let Err(why) = run(tools, &["-pix_fmt", "yuv420p", "-c:v", "libx264", &clip], cancel).await?
-    {
+    let coding: Vec<&str> = kind.coding().iter().copied().chain([clip.as_ref()]).collect();
+    if let Err(why) = run(tools, &coding, cancel).await? {
         return Ok(Err(format!("no clip to try the decoder on: {why}")));
     }
     let gpu = gpu.to_string();
@@ -145,5 +153,44 @@ async fn attempt(
             Ok(Err(known.unwrap_or_else(said)))
         }
         Err(error) => Err(failure::failure(error, "can't find out what this machine can do")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// An ffmpeg on a machine whose GPU decodes everything but AV1, and encodes nothing.
+    fn tools(folder: &std::path::Path) -> Tools {
+        let ffmpeg = folder.join("ffmpeg");
+        let script = "#!/bin/sh\ncase \"$*\" in\n\
+            *_nvenc*) echo '[x @ 0x1] [error] OpenEncodeSessionEx failed: unsupported device (2)' >&2; exit 1;;\n\
+            *-hwaccel*) for clip; do [ -f \"$clip\" ] && codec=$(ffprobe -v error -show_entries \
+            stream=codec_name,pix_fmt -of csv=p=0 \"$clip\"); done; echo \"$codec\" >> \"$0.seen\"\n\
+            case $codec in av1*) echo '[av1 @ 0x1] [error] Hardware is lacking required capabilities' >&2; exit 1;; esac\n\
+            exit 0;;\nesac\nexec ffmpeg \"$@\"\n";
+        std::fs::write(&ffmpeg, script).unwrap();
+        std::fs::set_permissions(&ffmpeg, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Tools { ffmpeg, ffprobe: "ffprobe".into(), cache: folder.join("cache") }
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_video_is_tried_by_a_clip_of_that_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let tools = tools(folder.path());
+        let gpus = gpus(&tools, &["NVIDIA T4".into()], &CancellationToken::new()).await.unwrap();
+        for (kind, tried) in &gpus[0].decode {
+            let is_av1 = matches!(kind, Bitstream::Av1 | Bitstream::Av1Ten);
+            assert_eq!(tried.is_err(), is_av1, "{kind:?}: {tried:?}");
+        }
+        assert_eq!(gpus[0].decode.len(), Bitstream::ALL.len());
+        assert!(gpus[0].encode.values().all(Result::is_err));
+        let seen = std::fs::read_to_string(folder.path().join("ffmpeg.seen")).unwrap();
+        let seen = seen.lines().filter_map(|line| line.trim_end_matches(',').split_once(','));
+        let kinds: Vec<_> =
+            seen.filter_map(|(codec, format)| Bitstream::of(codec, format)).collect();
+        assert_eq!(kinds, Bitstream::ALL);
     }
 }

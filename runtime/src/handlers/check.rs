@@ -75,7 +75,7 @@ pub struct GpuReport {
 /// One thing that was tried.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Ability {
-    /// Such as `encode h264` or `decode and scale`.
+    /// Such as `encode h264` or `decode hevc 10 bits`.
     pub name: String,
     /// It worked.
     pub works: bool,
@@ -154,7 +154,7 @@ fn encoder(machine: &Capabilities, codec: VideoCodec) -> SoftwareEncoder {
 fn report(gpu: &Gpu) -> GpuReport {
     let encode =
         gpu.encode.iter().map(|(codec, tried)| (format!("encode {}", codec.name()), tried));
-    let decode = std::iter::once(("decode and scale".to_owned(), &gpu.decode));
+    let decode = gpu.decode.iter().map(|(kind, tried)| (format!("decode {}", kind.title()), tried));
     let abilities = encode.chain(decode).map(|(name, tried)| Ability {
         name,
         works: tried.is_ok(),

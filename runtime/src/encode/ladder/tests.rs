@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::rung::{RungArg, wanted};
 use super::*;
-use crate::gpu::{CODECS, Gpu};
+use crate::gpu::{Bitstream, CODECS, Gpu};
 
 /// 29.97 frames per second, H.264.
 fn media(width: u32, height: u32, change: impl FnOnce(&mut VideoStream)) -> Media {
@@ -37,7 +37,12 @@ fn cpu() -> Capabilities {
 
 fn l4() -> Capabilities {
     let encode: BTreeMap<_, _> = CODECS[..3].iter().map(|codec| (*codec, Ok(()))).collect();
-    let gpu = Gpu { index: 0, name: "NVIDIA L4".into(), encode, decode: Ok(()) };
+    let gpu = Gpu {
+        index: 0,
+        name: "NVIDIA L4".into(),
+        encode,
+        decode: Bitstream::ALL.map(|kind| (kind, Ok(()))).into(),
+    };
     Capabilities { gpus: vec![gpu], no_gpu: None, ..cpu() }
 }
 

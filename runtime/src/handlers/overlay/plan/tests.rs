@@ -8,7 +8,7 @@ use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::ffmpeg::container::Container;
 use crate::ffmpeg::job::InputFormat;
 use crate::ffmpeg::probe::{AudioStream, Kind, Stream};
-use crate::gpu::Gpu;
+use crate::gpu::{Bitstream, Gpu};
 
 fn media() -> Media {
     let picture = VideoStream {
@@ -151,7 +151,7 @@ fn what_is_said_of_texts_is_in_every_plan() {
         index: 0,
         name: "NVIDIA L4".into(),
         encode: [(VideoCodec::H264, Ok(()))].into(),
-        decode: Ok(()),
+        decode: Bitstream::ALL.map(|kind| (kind, Ok(()))).into(),
     };
     let machine = Capabilities {
         software: [(VideoCodec::H264, Encoder::X264)].into(),

@@ -9,7 +9,7 @@ use crate::ffmpeg::codec::VideoCodec;
 use crate::ffmpeg::container::Container;
 use crate::ffmpeg::pixel::{HdrMetadata, Mastering};
 use crate::ffmpeg::probe::{AudioStream, Kind, Stream, VideoStream};
-use crate::gpu::{CODECS, Gpu};
+use crate::gpu::{Bitstream, CODECS, Gpu};
 
 fn args(mut json: Value) -> Args {
     json["input"] = "in.mp4".into();
@@ -66,14 +66,24 @@ fn cpu() -> Capabilities {
 
 fn l4() -> Capabilities {
     let encode = CODECS[..3].iter().map(|codec| (*codec, Ok(()))).collect();
-    let gpu = Gpu { index: 0, name: "NVIDIA L4".into(), encode, decode: Ok(()) };
+    let gpu = Gpu {
+        index: 0,
+        name: "NVIDIA L4".into(),
+        encode,
+        decode: Bitstream::ALL.map(|kind| (kind, Ok(()))).into(),
+    };
     Capabilities { gpus: vec![gpu], no_gpu: None, ..cpu() }
 }
 
 fn a100() -> Capabilities {
     let why = "this GPU has no encoder (A100, H100, H200 and B200 have none)";
     let encode: BTreeMap<_, _> = CODECS[..3].iter().map(|c| (*c, Err(why.to_owned()))).collect();
-    let gpu = Gpu { index: 0, name: "NVIDIA A100".into(), encode, decode: Ok(()) };
+    let gpu = Gpu {
+        index: 0,
+        name: "NVIDIA A100".into(),
+        encode,
+        decode: Bitstream::ALL.map(|kind| (kind, Ok(()))).into(),
+    };
     Capabilities { gpus: vec![gpu], no_gpu: None, ..cpu() }
 }
 
