@@ -1,7 +1,8 @@
 //! `chunked` against one pass: the same frames at the same times, the same sound, and no worse
 //! pictures where chunks meet.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -15,6 +16,17 @@ fn world() -> TestEnv {
         env.publish(handler, Entry::Builtin { handler: handler.into() }, |_| {});
     }
     env
+}
+
+/// An ffmpeg that is killed the first time that `pattern` is in its arguments.
+fn killed_once(env: &TestEnv, pattern: &str) -> PathBuf {
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in {pattern}) mkdir \"$0.done\" 2>/dev/null && kill -9 $$;; esac\n\
+         exec ffmpeg \"$@\"\n"
+    );
+    let path = env.write("bin/ffmpeg", script);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
 }
 
 fn ffmpeg(env: &TestEnv, words: &str) -> String {
@@ -221,6 +233,96 @@ fn wrong_arguments_are_refused() {
     assert!(output.contains("doesn't say which format is wanted"), "{output}");
     let with = refused(json!({ "input": "a.mp4", "workers": 2, "with": { "crf": 99 } }));
     assert!(with.contains("isn't between 0 and 51"), "{with}");
+}
+
+#[test]
+fn a_chunk_that_fails_is_tried_again_and_no_other() {
+    let env = world();
+    ffmpeg(&env, &format!("{} -g 10 a.mp4", plain("25", 8)));
+    // Only chunks after the first begin to read at a keyframe.
+    let broken = killed_once(&env, "*' -ss '*libx264*");
+    let args = json!({ "input": "a.mp4", "output": "b.mp4", "workers": 4, "with": fast() });
+    let mut command = env.command(["call", "chunked", "--args", &args.to_string()]);
+    let output = command.env("VDEPLOY_FFMPEG", &broken).output().unwrap();
+    let result = crate::env::ran(output).exits(0).json();
+    assert!(env.project().join("bin/ffmpeg.done").exists(), "nothing was killed");
+    assert_eq!(result["verified"]["frames_out"], 200, "{result}");
+    let mut attempts: Vec<_> =
+        parts(&env).iter().map(|call| call["attempts"].as_array().unwrap().len()).collect();
+    attempts.sort_unstable();
+    assert_eq!(attempts, [1, 1, 1, 1, 2], "the sound and four chunks");
+    call(&env, "transcode", &json!({ "input": "a.mp4", "output": "c.mp4", "preset": "veryfast" }))
+        .exits(0);
+    assert_eq!(times(&env, "b.mp4"), times(&env, "c.mp4"));
+    assert_eq!(sound(&env, "b.mp4"), sound(&env, "c.mp4"));
+}
+
+/// Has `handler` work on a clip in one pass and in chunks; every frame has to look the same.
+fn same_pictures(handler: &str, with: Value) {
+    let env = world();
+    env.publish(handler, Entry::Builtin { handler: handler.into() }, |_| {});
+    ffmpeg(&env, &format!("{} -g 20 in.mp4", plain("25", 6)));
+    let mut with = with;
+    (with["preset"], with["crf"], with["hardware"]) = ("ultrafast".into(), 8.into(), "off".into());
+    let mut args = with.clone();
+    (args["input"], args["output"]) = ("in.mp4".into(), "one.mp4".into());
+    call(&env, handler, &args).exits(0);
+    let args = json!({ "input": "in.mp4", "output": "many.mp4", "workers": 3, "handler": handler,
+                       "with": with });
+    let result = call(&env, "chunked", &args).exits(0).json();
+    assert_eq!(result["chunks"].as_array().unwrap().len(), 3, "{result}");
+    assert_eq!(times(&env, "many.mp4"), times(&env, "one.mp4"));
+    assert_eq!(sound(&env, "many.mp4"), sound(&env, "one.mp4"));
+    let alike = ssim(&env, "many.mp4", "one.mp4");
+    assert_eq!(alike.len(), 150);
+    let worst = alike.iter().copied().enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    assert!(worst.1 > 0.97, "{handler}: frame {} is like one pass by {}", worst.0, worst.1);
+}
+
+#[test]
+fn drawings_go_on_over_seams() {
+    same_pictures(
+        "overlay",
+        json!({
+            "dim": 0.5,
+            "texts": [{ "text": "Over the seam", "size": 14, "start": 1.5, "end": 4.5 }],
+            "highlights": [{ "shape": "ellipse", "interpolation": "spline", "keyframes": [
+                { "at": 0, "x": 0, "y": 0, "width": 40, "height": 30 },
+                { "at": 3, "x": 100, "y": 40, "width": 50, "height": 40 },
+                { "at": 6, "x": 10, "y": 50, "width": 40, "height": 30 }] }],
+        }),
+    );
+}
+
+#[test]
+fn effects_go_on_over_seams() {
+    // Denoising looks at the frames before.
+    let chain = json!([{ "effect": "denoise" }, { "effect": "color", "contrast": 1.2 }]);
+    same_pictures("effects", json!({ "chain": chain }));
+    let env = world();
+    ffmpeg(&env, &format!("{} -g 20 in.mp4", plain("25", 4)));
+    let args = json!({ "input": "in.mp4", "output": "out.mp4", "workers": 2, "handler": "effects",
+                       "with": { "chain": [{ "effect": "stabilise" }] } });
+    let refused = call(&env, "chunked", &args).exits(5).stderr;
+    assert!(refused.contains("`stabilise` has to see the whole video"), "{refused}");
+}
+
+#[test]
+fn views_move_over_seams() {
+    let keyframes = json!([{ "at": 0, "x": "20%" }, { "at": 6, "x": "80%", "zoom": 1.5 }]);
+    same_pictures(
+        "framing",
+        json!({ "aspect": "9:16", "crop": { "keyframes": keyframes, "interpolation": "ease" } }),
+    );
+    let env = world();
+    ffmpeg(&env, &format!("{} -g 20 in.mp4", plain("25", 4)));
+    for with in [json!({ "speed": 2 }), json!({ "start": 1 }), json!({ "end": 2 })] {
+        let args = json!({ "input": "in.mp4", "output": "out.mp4", "workers": 2, "with": with,
+                           "handler": "framing" });
+        let refused = call(&env, "chunked", &args).exits(5).stderr;
+        assert!(refused.contains("parts are counted in frames"), "{refused}");
+    }
+    assert!(!env.project().join("out.mp4").exists());
 }
 
 /// Calls of chunks that were made, by the attempt they succeeded in.

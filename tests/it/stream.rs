@@ -25,6 +25,7 @@ fn ffmpeg(env: &TestEnv, words: &str) -> Child {
         .args(["-v", "error", "-nostdin", "-y"])
         .args(words.split_whitespace())
         .current_dir(env.project())
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
@@ -93,6 +94,65 @@ fn srt_is_recorded() {
     assert!(frames(&env, &segments(&result)) >= 10, "{result}");
     let _ = server.kill();
     let _ = server.wait();
+}
+
+/// Serves one viewer by RTSP, with RTP in the same connection (RFC 2326, 10.12), until it leaves;
+/// ffmpeg packs `in.mp4`, over and over. Returns the URL.
+fn rtsp(env: &TestEnv) -> String {
+    let socket = || UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = |socket: &UdpSocket| format!("rtp://{}", socket.local_addr().unwrap());
+    let pack = |more: &str| {
+        ffmpeg(env, &format!("-re -stream_loop -1 -i in.mp4 -an -c copy -f rtp {more}"))
+    };
+    // What is packed for the description alone isn't part of the stream.
+    let describe = format!("-t 0.1 -sdp_file in.sdp {}", to(&socket()));
+    assert!(pack(&describe).wait().unwrap().success());
+    let sdp = std::fs::read_to_string(env.project().join("in.sdp")).unwrap();
+    let sdp = format!("{}a=control:track\r\n", sdp.trim_start_matches("SDP:\n"));
+    let packets = socket();
+    let mut packer = pack(&to(&packets));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtsp://127.0.0.1:{}/live", listener.local_addr().unwrap().port());
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while let Some(Ok(request)) = lines.next() {
+            let method = request.split(' ').next().unwrap().to_owned();
+            let headers = lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty());
+            let number = headers.filter_map(|line| Some(line.strip_prefix("CSeq: ")?.to_owned()));
+            let number = number.last().unwrap_or_default();
+            let (more, body) = match method.as_str() {
+                "DESCRIBE" => ("Content-Type: application/sdp\r\n", sdp.as_str()),
+                "SETUP" => ("Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n", ""),
+                _ => ("Public: DESCRIBE, SETUP, PLAY, TEARDOWN\r\n", ""),
+            };
+            let length = body.len();
+            let head = format!("RTSP/1.0 200 OK\r\nCSeq: {number}\r\nSession: 1\r\n{more}");
+            write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").unwrap();
+            if method == "PLAY" {
+                break;
+            }
+        }
+        let mut packet = [0; 65_536];
+        while let Ok(length) = packets.recv(&mut packet) {
+            let head = [b'$', 0, (length >> 8) as u8, length as u8];
+            if stream.write_all(&head).and_then(|()| stream.write_all(&packet[..length])).is_err() {
+                break;
+            }
+        }
+        let _ = packer.kill();
+        let _ = packer.wait();
+    });
+    url
+}
+
+#[test]
+fn rtsp_is_recorded() {
+    let env = world();
+    let url = rtsp(&env);
+    let args = json!({ "from": url, "output": "rec", "seconds": 1.5 });
+    let result = call(&env, &args).exits(0).json();
+    assert!(frames(&env, &segments(&result)) >= 20, "{result}");
 }
 
 #[test]

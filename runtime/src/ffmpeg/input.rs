@@ -87,6 +87,9 @@ pub const MAX_ALLOCATION: u64 = 2 << 30;
 /// Streams that one file may have.
 pub const MAX_STREAMS: u32 = 128;
 
+/// Bytes that an input may have: 1 TiB, days of camera originals.
+pub const MAX_BYTES: u64 = 1 << 40;
+
 /// Seconds of media that one job may produce; more is a file made to keep a machine busy.
 pub const MAX_SECONDS: f64 = 48.0 * 3600.0;
 

@@ -28,6 +28,7 @@ impl Tools {
         count: Count,
         cancel: &CancellationToken,
     ) -> Result<Media, Failure> {
+        check_size(path, name).await?;
         // Counting takes as long as the call may take; a header doesn't.
         let limit = (count != Count::Nothing).then_some(Duration::MAX);
         let head = head(path).await;
@@ -67,6 +68,19 @@ pub async fn index(path: &Path) -> Result<Index, IndexError> {
     let path = path.to_owned();
     let work = tokio::task::spawn_blocking(move || mp4::read(std::fs::File::open(path)?));
     work.await.unwrap_or_else(|stopped| Err(IndexError::Read(stopped.into())))
+}
+
+/// Refuses files that are larger than any that somebody means.
+async fn check_size(path: &Path, name: &str) -> Result<(), Failure> {
+    // What can't be looked at, ffprobe has a message for.
+    let bytes = tokio::fs::metadata(path).await.map_or(0, |file| file.len());
+    if bytes <= input::MAX_BYTES {
+        return Ok(());
+    }
+    let [size, most] = [bytes, input::MAX_BYTES].map(|bytes| bytes as f64 / f64::from(1 << 30));
+    Err(Failure::new(FailureKind::InvalidInput, format!("`{name}` is too large"))
+        .cause(format!("it has {size:.0} GiB, and inputs may have {most:.0} GiB"))
+        .hint("cut it into pieces first, such as with `ffmpeg -c copy -f segment`"))
 }
 
 fn unreadable(name: &str) -> Failure {

@@ -51,6 +51,134 @@ async fn playlists_and_scripts_open_no_file_and_no_connection() {
     assert_eq!(seen.kind(), std::io::ErrorKind::WouldBlock, "something connected");
 }
 
+/// A file that nobody may read, and a server that nobody may call.
+struct Bait {
+    canary: String,
+    server: TcpListener,
+}
+
+impl Bait {
+    fn new(rig: &Rig) -> Bait {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        server.set_nonblocking(true).unwrap();
+        Bait { canary: rig.clip("canary.mp4", CLIP), server }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/a.png", self.server.local_addr().unwrap())
+    }
+
+    /// Files that name both, as playlists, drawings, subtitles and tables can.
+    fn files(&self) -> Vec<(&'static str, String)> {
+        let (canary, url) = (&self.canary, self.url());
+        let playlist = format!("#EXTM3U\n#EXTINF:2,\n{canary}\n#EXTINF:2,\n{url}\n");
+        let drawing = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"9\" height=\"9\">\
+             <image href=\"file://{canary}\"/><image href=\"{url}\"/></svg>"
+        );
+        vec![
+            ("a.png", playlist.clone()),
+            ("a.ttf", playlist),
+            ("a.wav", format!("ffconcat version 1.0\nfile '{canary}'\nfile '{url}'\n")),
+            ("a.svg", drawing.clone()),
+            ("a.jpg", drawing),
+            (
+                "a.ass",
+                format!(
+                    "[Script Info]\nScriptType: v4.00+\n[Fonts]\nfontname: {canary}\n[Graphics]\n\
+                     filename: {url}\n[Events]\nDialogue: 0,0:00:00.00,0:00:02.00,,,0,0,0,,\
+                     {{\\img({canary})}}{{\\fn{url}}}a\n"
+                ),
+            ),
+            (
+                "a.srt",
+                format!("1\n00:00:00,000 --> 00:00:02,000\n<img src=\"{url}\"><i>{canary}</i>\n"),
+            ),
+            ("a.cube", format!("LUT_3D_SIZE 2\nTITLE \"{canary}\"\n#include {canary}\n{url}\n")),
+        ]
+    }
+
+    /// Nobody connected, and nothing of the canary is in what was made.
+    fn untouched(&self, what: &str) {
+        let seen = self.server.accept().unwrap_err();
+        assert_eq!(seen.kind(), std::io::ErrorKind::WouldBlock, "{what}: something connected");
+    }
+}
+
+#[tokio::test]
+async fn no_file_of_any_argument_opens_another_or_a_connection() {
+    let rig = Rig::new();
+    let bait = Bait::new(&rig);
+    let input = &rig.clip("in.mp4", CLIP);
+    for (name, text) in bait.files() {
+        std::fs::write(rig.path(name), text).unwrap();
+        let (file, output) = (&rig.text(name), &rig.text("out.mp4"));
+        let calls = [
+            ("transcode", json!({ "input": file, "output": output })),
+            ("overlay", json!({ "input": input, "output": output, "images": [{ "image": file }] })),
+            (
+                "overlay",
+                json!({ "input": input, "output": output,
+                                "texts": [{ "text": "a", "font_file": file }] }),
+            ),
+            (
+                "effects",
+                json!({ "input": input, "output": output,
+                                "chain": [{ "effect": "lut", "file": file }] }),
+            ),
+            ("audio", json!({ "input": input, "output": output, "mix": [{ "input": file }] })),
+            ("concat", json!({ "inputs": [input, file], "output": output })),
+        ];
+        for (handler, args) in calls {
+            let failure = rig.run(handler, args).await.unwrap_err();
+            assert_eq!(failure.kind, FailureKind::InvalidInput, "{handler} {name}: {failure:?}");
+            bait.untouched(handler);
+        }
+    }
+    assert!(!rig.path("out.mp4").exists());
+}
+
+/// What is drawn and what subtitles say is text, whatever it looks like.
+#[tokio::test]
+async fn texts_and_subtitle_tracks_are_nothing_but_text() {
+    let rig = Rig::new();
+    let bait = Bait::new(&rig);
+    let (canary, url) = (&bait.canary, bait.url());
+    let words = format!("{{\\fn{canary}}}{{\\img({url})}} {url} {canary}");
+    let subtitles = format!("1\n00:00:00,000 --> 00:00:02,000\n{words}\n");
+    std::fs::write(rig.path("a.srt"), subtitles).unwrap();
+    let with = format!("-f lavfi -i testsrc2=s=320x180:r=25:d=2 -i {}", rig.text("a.srt"));
+    let coding = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+    let input = rig.clip("in.mkv", &format!("{with} {coding} -c:s ass"));
+    let output = rig.text("out.mp4");
+    let drawn = json!({ "input": input, "output": output, "preset": "ultrafast",
+                        "texts": [{ "text": words, "size": 8 }] });
+    rig.run("overlay", drawn).await.unwrap();
+    bait.untouched("overlay");
+    let stream = json!({ "input": input, "output": rig.text("hls"), "preset": "ultrafast",
+                         "rungs": [{ "height": 90 }] });
+    rig.run("hls", stream).await.unwrap();
+    bait.untouched("hls");
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_too_long_is_refused() {
+    let rig = Rig::new();
+    // A file with a hole takes no room.
+    let large = std::fs::File::create(rig.path("large.mp4")).unwrap();
+    large.set_len(2 << 40).unwrap();
+    let failure = refused(&rig, &rig.text("large.mp4")).await;
+    assert_eq!(failure.kind, FailureKind::InvalidInput);
+    assert_eq!(failure.causes, ["it has 2048 GiB, and inputs may have 1024 GiB"]);
+    // Four frames, a day from each to the next.
+    let days = "-f lavfi -i testsrc2=s=64x64:r=25:d=0.16 -vf setpts=N*86400/TB -fps_mode passthrough \
+                -c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+    let input = rig.clip("days.mkv", days);
+    let failure = refused(&rig, &input).await;
+    assert_eq!(failure.kind, FailureKind::InvalidInput, "{failure:?}");
+    assert!(failure.causes.iter().any(|cause| cause.contains("48 hours")), "{failure:?}");
+}
+
 #[tokio::test]
 async fn a_pattern_is_a_name() {
     let rig = Rig::new();

@@ -1,19 +1,18 @@
 //! What `chunked` takes.
 
-use std::path::Path;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::cost::Goal;
 use crate::encode::part::Part;
+use crate::encode::single;
 use crate::ffmpeg::container::Container;
 use crate::storage::{InputFile, OutputFile};
 use crate::wire::{Failure, FailureKind};
 
 /// Handlers that make one frame of each frame, and take a part of the work.
-pub const PER_FRAME: &[&str] = &["effects", "overlay", "transcode"];
+pub const PER_FRAME: &[&str] = &["effects", "framing", "overlay", "transcode"];
 
 /// Arguments that `chunked` gives itself.
 const OWN: &[&str] = &["input", "output", "part"];
@@ -79,15 +78,7 @@ impl Args {
 
     /// The container of the whole.
     pub fn container(&self) -> Result<Container, Failure> {
-        let Some(output) = &self.output else { return Ok(Container::Mp4) };
-        let extension = Path::new(output.as_str()).extension().unwrap_or_default();
-        Container::of_extension(&extension.to_string_lossy()).ok_or_else(|| {
-            Failure::new(
-                FailureKind::InvalidArgs,
-                format!("`{}` doesn't say which format is wanted", output.as_str()),
-            )
-            .hint("name an output that ends in `.mp4`, `.mov`, `.mkv` or `.webm`")
-        })
+        single::container(self.output.as_ref(), None)
     }
 
     /// The arguments of the handler for the whole.

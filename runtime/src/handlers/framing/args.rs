@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::color::Color;
 use crate::encode::Coding;
+use crate::encode::part::Part;
 use crate::encode::size::Sides;
 use crate::length::Length;
 use crate::motion::Interpolation;
@@ -65,6 +66,10 @@ pub struct Args {
     /// Leaves the sound out.
     #[serde(default)]
     pub mute: bool,
+    /// Only a part of the work, as `chunked` asks for it; not with what changes how many frames
+    /// there are.
+    #[serde(default)]
+    pub part: Option<Part>,
     /// How the result is coded.
     #[serde(flatten)]
     pub coding: Coding,
@@ -214,6 +219,12 @@ impl Args {
         }
         if self.fps.is_some_and(|fps| !(0.1..=480.0).contains(&fps)) {
             return Err(wrong("`fps` isn't between 0.1 and 480"));
+        }
+        if self.part.is_some() && (self.trims() || self.changes_speed() || self.fps.is_some()) {
+            return Err(wrong(
+                "`start`, `end`, `speed`, `ramp` and `fps` make other frames, and parts are counted in frames",
+            )
+            .hint("do that in a call of its own, before or after"));
         }
         self.check_keyframes()
     }

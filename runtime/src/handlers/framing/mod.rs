@@ -33,8 +33,9 @@ impl Handler for Framing {
 
     async fn run(&self, cx: Context, args: Args) -> Result<Made, Failure> {
         args.check()?;
-        let Args { input, output, coding, .. } = &args;
-        let order = Order { input, output: output.as_ref(), part: None, coding, hdr: false };
+        let Args { input, output, part, coding, .. } = &args;
+        let (output, part) = (output.as_ref(), part.as_ref());
+        let order = Order { input, output, part, coding, hdr: true };
         let (single, staged) = single::open(&cx, order).await?;
         let (opened, place) = (&single.opened, single.place());
         let commands = cx.files().scratch().join(COMMANDS);

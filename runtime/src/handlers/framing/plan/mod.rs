@@ -85,7 +85,8 @@ pub(super) fn plan(
     };
     let threads = args.coding.threads;
     let job = Job { inputs: vec![input], graph, outputs: vec![output], threads };
-    Ok(Plan { job, fallback, notes, expect: vec![expect] })
+    let plan = Plan { job, fallback, notes, expect: vec![expect] };
+    Ok(args.part.iter().fold(plan, |plan, part| part.of(plan)))
 }
 
 /// The size of the result, from a picture of `shown`.
