@@ -77,5 +77,5 @@ fn a_call_without_attempts_took_no_time() {
     let ran = env.vdeploy("calls ls -n 1").exits(0);
     assert_eq!(ran.stderr, "1 call, 0.0 s of work\n");
     let listed = env.vdeploy("calls ls -n 1 --json").exits(0);
-    assert!(listed.stdout.contains("\"seconds\": 0.0"), "{}", listed.stdout);
+    assert!(listed.stdout.contains("\"seconds\":0.0"), "{}", listed.stdout);
 }

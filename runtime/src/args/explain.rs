@@ -152,7 +152,7 @@ impl<'a> Explainer<'a> {
     /// The schema of what is at a place, a JSON Pointer, as far as there is one.
     fn place(&self, place: &str) -> Option<&'a Value> {
         let Some((parent, step)) = place.rsplit_once('/') else {
-            return Some(self.schema.deref(self.schema.schema));
+            return Some(self.schema.deref(&self.schema.schema));
         };
         let parent = self.settled(parent)?;
         let child = parent.get("properties").and_then(|all| all.get(unescape(step)));

@@ -2,6 +2,7 @@
 
 mod explain;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -13,7 +14,7 @@ use crate::wire::{Failure, FailureKind};
 /// A function's schema, compiled once for any number of calls.
 #[derive(Debug)]
 pub struct ArgsSchema<'a> {
-    schema: &'a Value,
+    schema: Cow<'a, Value>,
     validator: jsonschema::Validator,
 }
 
@@ -47,7 +48,16 @@ pub struct FileArgument {
 impl<'a> ArgsSchema<'a> {
     /// Compiles `schema`; fails when it isn't a JSON Schema.
     pub fn compile(schema: &'a Value) -> Result<Self, Failure> {
-        let validator = jsonschema::validator_for(schema).map_err(|error| {
+        Self::of(Cow::Borrowed(schema))
+    }
+
+    /// [`ArgsSchema::compile`] for one that outlives what it was read from.
+    pub fn owned(schema: Value) -> Result<ArgsSchema<'static>, Failure> {
+        ArgsSchema::of(Cow::Owned(schema))
+    }
+
+    fn of(schema: Cow<'a, Value>) -> Result<Self, Failure> {
+        let validator = jsonschema::validator_for(&schema).map_err(|error| {
             Failure::new(FailureKind::Handler, "the function's schema isn't a JSON Schema")
                 .cause(error)
         })?;
@@ -96,7 +106,7 @@ impl<'a> ArgsSchema<'a> {
     /// The arguments in `args` that name files, wherever the schema puts them.
     pub fn files(&self, args: &Value) -> Vec<FileArgument> {
         let mut found = Vec::new();
-        self.find_files(self.schema, args, &mut String::new(), &mut found);
+        self.find_files(&self.schema, args, &mut String::new(), &mut found);
         found
     }
 
@@ -126,11 +136,11 @@ impl<'a> ArgsSchema<'a> {
 
     /// The names of all arguments, in the order in which the schema gives them.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        explain::names(self.deref(self.schema))
+        explain::names(self.deref(&self.schema))
     }
 
     fn property(&self, key: &str) -> Option<&Value> {
-        self.deref(self.schema).get("properties")?.get(key)
+        self.deref(&self.schema).get("properties")?.get(key)
     }
 
     /// Follows `$ref` within the document.

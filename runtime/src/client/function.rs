@@ -13,6 +13,7 @@ use super::results::Results;
 use super::{CallOptions, Client, ClientError};
 use crate::args::ArgsSchema;
 use crate::catalog::Published;
+use crate::function::FunctionSpec;
 use crate::wire::{CallId, Outcome};
 
 /// A deployed function. Looked up once, when it is first used, and then remembered: calls through
@@ -128,7 +129,7 @@ impl Function {
         let args = serde_json::to_value(args);
         async move {
             let (client, published) = (self.client().await?, self.published().await?);
-            let args = to_args(published, args)?;
+            let args = Arguments::of(&published.function)?.take(args)?;
             let mut cancel = CancelOnDrop::new(client);
             client.submit(&cancel.call, published, args, &self.options).await?;
             let outcome = client.wait(&cancel.call).await?;
@@ -146,7 +147,7 @@ impl Function {
         let args = serde_json::to_value(args);
         async move {
             let (client, published) = (self.client().await?, self.published().await?);
-            let args = to_args(published, args)?;
+            let args = Arguments::of(&published.function)?.take(args)?;
             let options = CallOptions { detached: true, ..self.options.clone() };
             let id = client.spawn(published, args, &options).await?;
             client.take_part();
@@ -187,18 +188,30 @@ impl Function {
     }
 }
 
-/// Arguments as they are recorded: with absolute paths.
-pub(super) fn to_args(
-    published: &Published,
-    args: serde_json::Result<Value>,
-) -> Result<Value, ClientError> {
-    let name = &published.function.name;
-    let mut args = args
-        .map_err(|source| ClientError::Type { what: format!("an argument of `{name}`"), source })?;
-    if let (Some(schema), Ok(folder)) = (&published.function.schema, std::env::current_dir()) {
-        ArgsSchema::compile(schema)?.resolve_paths(&mut args, &folder);
+/// How arguments of one function become what is recorded.
+pub(super) struct Arguments {
+    function: String,
+    schema: Option<ArgsSchema<'static>>,
+}
+
+impl Arguments {
+    pub(super) fn of(function: &FunctionSpec) -> Result<Self, ClientError> {
+        let schema = function.schema.clone().map(ArgsSchema::owned).transpose()?;
+        Ok(Arguments { function: function.name.clone(), schema })
     }
-    Ok(args)
+
+    /// Checks `args` and makes their paths absolute.
+    pub(super) fn take(&self, args: serde_json::Result<Value>) -> Result<Value, ClientError> {
+        let what = || format!("an argument of `{}`", self.function);
+        let mut args = args.map_err(|source| ClientError::Type { what: what(), source })?;
+        if let Some(schema) = &self.schema {
+            schema.check(&args)?;
+            if let Ok(folder) = std::env::current_dir() {
+                schema.resolve_paths(&mut args, &folder);
+            }
+        }
+        Ok(args)
+    }
 }
 
 /// What an outcome is to a caller.

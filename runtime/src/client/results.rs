@@ -9,10 +9,8 @@ use futures::Stream;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::function::{to_args, to_result};
+use super::function::{Arguments, to_result};
 use super::{Client, ClientError, Function, Map, MapEvent, MapOptions};
-use crate::args::ArgsSchema;
-use crate::catalog::Published;
 use crate::dispatch::What;
 use crate::dispatch::overall::{self, Overall};
 use crate::wire::Progress;
@@ -146,7 +144,8 @@ impl Start {
         let client = self.function.client().await?.clone();
         let published = self.function.published().await?.clone();
         let wrong = Arc::default();
-        let inputs = checked(self.inputs, published.clone(), Arc::clone(&wrong));
+        let arguments = Arguments::of(&published.function)?;
+        let inputs = checked(self.inputs, arguments, Arc::clone(&wrong));
         let call = self.function.options().clone();
         let options = MapOptions { id: None, ordered: self.ordered, call };
         let map = client.map(published, inputs, options);
@@ -231,18 +230,9 @@ impl Drop for Running {
 }
 
 /// The inputs up to the first that is wrong, which goes to `wrong`.
-fn checked(inputs: Inputs, published: Published, wrong: Wrong) -> Checked {
+fn checked(inputs: Inputs, arguments: Arguments, wrong: Wrong) -> Checked {
     Box::new(inputs.map_while(move |input| {
-        let checked = to_args(&published, input).and_then(|args| {
-            if let Some(schema) = &published.function.schema {
-                ArgsSchema::compile(schema)?.check(&args)?;
-            }
-            Ok(args)
-        });
-        checked
-            .map_err(|error| {
-                *wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            })
-            .ok()
+        let refused = |error| *wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        arguments.take(input).map_err(refused).ok()
     }))
 }
