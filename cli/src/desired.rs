@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::manifest::App;
 use crate::resource::{NamedImage, Resource, ResourceId, Secret, Source, Volume};
@@ -17,6 +17,8 @@ pub struct Inputs {
     pub sources: BTreeMap<String, Source>,
     /// The JSON Schemas of functions' arguments.
     pub schemas: BTreeMap<String, Value>,
+    /// The arguments that calls needn't give, with whole paths.
+    pub with: BTreeMap<String, Map<String, Value>>,
 }
 
 /// The resources that `app` wants.
@@ -35,12 +37,13 @@ pub fn desired(app: &App, inputs: Inputs) -> ResourceSet {
     for (name, secret) in &app.secrets {
         add(Resource::Secret(secret_of(name, &secret.keys)));
     }
-    let Inputs { mut sources, mut schemas } = inputs;
+    let Inputs { mut sources, mut schemas, mut with } = inputs;
     for (name, function) in &app.functions {
         let mut spec = function.spec.clone();
         let source = sources.remove(name);
         spec.source = source.as_ref().map(|source| source.hash.to_string());
         spec.schema = schemas.remove(name);
+        spec.with = with.remove(name).unwrap_or(spec.with);
         if let Some(source) = source {
             add(Resource::Source(source));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What a function needs and how it is run; made from the manifest at deploy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,9 +48,26 @@ pub struct FunctionSpec {
     /// A call like an earlier one returns the earlier outcome.
     #[serde(default)]
     pub cache: bool,
+    /// Arguments that calls needn't give; what a call says counts more.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub with: Map<String, Value>,
     /// The JSON Schema of its arguments; absent when anything goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+}
+
+impl FunctionSpec {
+    /// What a call means that gave `args`: those, and of [`FunctionSpec::with`] what they leave out.
+    pub fn complete(&self, args: Value) -> Value {
+        match args {
+            Value::Object(given) if !self.with.is_empty() => {
+                let mut all = self.with.clone();
+                all.extend(given);
+                Value::Object(all)
+            }
+            other => other,
+        }
+    }
 }
 
 /// Seconds that one attempt may take when the manifest does not say: Modal's default.

@@ -136,6 +136,7 @@ fn odd_groups_of_pictures_and_b_frames() {
     compare("odd.mp4", &format!("{} -g 37 -bf 4", plain("24", 5)), fast());
     compare("none.mp4", &format!("{} -g 1000 -bf 0", plain("25", 5)), fast());
     compare("intra.mkv", &format!("{} -g 1", plain("25", 4)), fast());
+    compare("deep.mp4", &format!("{} -g 250 -bf 8", plain("24000/1001", 5)), fast());
     compare("pyramid.mkv", &format!("{} -g 50 -bf 5 -b_strategy 2", plain("25", 5)), fast());
 }
 

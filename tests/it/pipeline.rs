@@ -188,3 +188,39 @@ fn what_cannot_work_is_said_before_the_first_step() {
     let missing = call(&env, "notify", &secret).exits(5).stderr;
     assert!(missing.contains("the secret `GONE` isn't there"), "{missing}");
 }
+
+#[test]
+fn the_manifest_declares_steps_and_calls_name_the_rest() {
+    let env = world();
+    let manifest = |step: &str| {
+        format!(
+            r#"[app]
+name = "reels"
+[function.publish]
+handler = "pipeline"
+[function.publish.with]
+steps = [
+    {{ handler = "probe", args = {{ input = "${{input}}" }} }},
+    {{ handler = "{step}", args = {{ input = "${{input}}", output = "${{output}}", height = 48, preset = "ultrafast" }} }},
+]
+"#
+        )
+    };
+    env.write("vdeploy.toml", manifest("transcode"));
+    env.vdeploy("deploy -y").exits(0);
+    let given = json!({ "input": "in.mp4", "output": "out.mp4" });
+    let result = call(&env, "reels/publish", &given).exits(0).json();
+    assert_eq!(result["steps"][1]["result"]["verified"]["height"], 48, "{result}");
+    // What a call says counts more.
+    let other = json!({ "steps": [{ "handler": "echo", "args": { "n": 1 } }] });
+    let result = call(&env, "reels/publish", &other).exits(0).json();
+    assert_eq!(result["steps"][0]["result"], json!({ "n": 1 }));
+    env.vdeploy("plan --detailed-exitcode").exits(0);
+    env.write("vdeploy.toml", manifest("echo"));
+    let plan = env.vdeploy("plan --detailed-exitcode").exits(3);
+    assert!(plan.stdout.contains("publish"), "{}", plan.stdout);
+    env.write("vdeploy.toml", manifest("echo").replace("steps =", "stesp ="));
+    let wrong = env.vdeploy("plan").exits(2).stderr;
+    assert!(wrong.contains("`with`: there is no argument `stesp`"), "{wrong}");
+    assert!(wrong.contains("did you mean `steps`?"), "{wrong}");
+}

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -135,6 +136,54 @@ impl Decode for u32 {
         }
         .or_else(|| mismatch::<Self>(key, node, problems))
     }
+}
+
+/// Anything that is JSON, too.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Json(pub(super) Value);
+
+impl Decode for Json {
+    const EXPECTED: &'static str = "a value that JSON has, too";
+
+    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        json(node.get_ref()).map(Json).or_else(|| mismatch::<Self>(key, node, problems))
+    }
+}
+
+impl JsonSchema for Json {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Json".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number", "boolean", "array", "object"] })
+    }
+}
+
+/// A value as JSON; none where JSON has none: dates, infinity.
+fn json(value: &DeValue<'_>) -> Option<Value> {
+    Some(match value {
+        DeValue::String(text) => text.to_string().into(),
+        DeValue::Boolean(value) => (*value).into(),
+        DeValue::Integer(integer) => {
+            i64::from_str_radix(integer.as_str(), integer.radix()).ok()?.into()
+        }
+        DeValue::Float(float) => serde_json::Number::from_f64(float.as_str().parse().ok()?)?.into(),
+        DeValue::Datetime(_) => return None,
+        DeValue::Array(items) => {
+            items.iter().map(|item| json(item.get_ref())).collect::<Option<Vec<_>>>()?.into()
+        }
+        DeValue::Table(table) => {
+            let entry = |(key, value): (&Spanned<Cow<'_, str>>, &Node<'_>)| {
+                Some((key.get_ref().to_string(), json(value.get_ref())?))
+            };
+            Value::Object(table.iter().map(entry).collect::<Option<_>>()?)
+        }
+    })
 }
 
 /// The number that a value is, if it is one.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Map, Value};
 use vdeploy_runtime::function::{
     Entry, FunctionSpec, Hardware, Resources, Retries, Scaling, default_timeout,
 };
@@ -9,7 +10,7 @@ use vdeploy_runtime::function::{
 use super::app::Function;
 use super::check;
 use super::cron;
-use super::decode::{At, Entries, Table};
+use super::decode::{At, Entries, Json, Table};
 use super::problem::{Problem, Problems};
 use super::quantity::{Bytes, Seconds};
 use super::raw::{RawFunction, RawRetries};
@@ -68,9 +69,15 @@ pub(super) fn resolve(
             secrets: raw.secrets.map(|at| secrets(at.value, known, problems)).unwrap_or_default(),
             source: None,
             cache: raw.cache.is_some_and(|cache| cache.value),
+            with: with(raw.with),
             schema: None,
         },
     }
+}
+
+fn with(raw: Option<At<Entries<Json>>>) -> Map<String, Value> {
+    let entries = raw.map(|entries| entries.value.0).unwrap_or_default();
+    entries.into_iter().map(|(name, value)| (name.value, value.value.0)).collect()
 }
 
 /// What runs: exactly one of `handler` and `command`.

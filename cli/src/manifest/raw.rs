@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use vdeploy_runtime::function::Hardware;
 
-use super::decode::{At, Decode, Entries, mismatch, section};
+use super::decode::{At, Decode, Entries, Json, mismatch, section};
 use super::document::Node;
 use super::problem::{Problem, Problems};
 use super::quantity::{Bytes, Seconds};
@@ -146,6 +146,9 @@ section! {
         source: Vec<At<String>>,
         /// A JSON Schema file of the arguments of a `command`, relative to the manifest's folder.
         args: String,
+        /// Arguments that calls needn't give, such as the `steps` of a `pipeline`. Relative paths
+        /// are of the manifest's folder.
+        with: Entries<Json>,
         /// The image it runs in, by name; without one it runs on the machine itself.
         image: String,
         /// CPU cores that one call claims [default: 1].

@@ -3,12 +3,14 @@
 
 mod schema;
 mod source;
+mod with;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use vdeploy_runtime::function::Entry;
+use vdeploy_runtime::wire::Failure;
 
 pub use source::{SourceFile, SourceFiles, copy_tree, hash_tree};
 
@@ -77,6 +79,9 @@ pub enum FileProblem {
         /// What is wrong.
         why: String,
     },
+    /// The arguments that the manifest gives don't fit.
+    #[error("`with`: {0}")]
+    With(Failure),
     /// The user's binary doesn't describe its handlers.
     #[error("`{binary} --describe` {why}")]
     NoDescription {
@@ -107,6 +112,7 @@ impl FileProblem {
             Self::Outside(_) => Some(
                 "move it below the folder of `vdeploy.toml`: the deployed copy keeps paths".into(),
             ),
+            Self::With(failure) => failure.hint.clone(),
             Self::NoDescription { .. } => Some(
                 "build it first; it must link `vdeploy-runtime` and call its `worker::main`".into(),
             ),
@@ -128,6 +134,9 @@ pub fn prepare(app: &App, folder: &Path) -> Result<Prepared, PrepareError> {
             inputs.sources.insert(name.clone(), source);
         }
         let schema = schemas.of(function, folder).map_err(failed)?;
+        let (with, schema) = with::settle(&function.spec.with, schema, folder)
+            .map_err(|failure| failed(FileProblem::With(failure)))?;
+        inputs.with.insert(name.clone(), with);
         inputs.schemas.extend(schema.map(|schema| (name.clone(), schema)));
     }
     let mut sources: Vec<_> = trees.into_values().map(|(_, files)| files).collect();

@@ -224,7 +224,7 @@ impl Client {
             environment: self.inner.environment.clone(),
             version: function.version,
             function: function.function.clone(),
-            args,
+            args: function.function.complete(args),
             overwrite: options.overwrite,
             fresh: options.fresh,
             priority: options.priority,

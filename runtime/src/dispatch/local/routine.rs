@@ -80,7 +80,7 @@ impl Caller {
                 environment: self.environment.clone(),
                 version: target.version,
                 function: target.function.clone(),
-                args,
+                args: target.function.complete(args),
                 overwrite,
                 fresh: false,
                 priority: 0,
@@ -122,6 +122,7 @@ fn with_handler(caller: &FunctionSpec, handler: String) -> Result<FunctionSpec, 
         }
     };
     function.schema = None;
+    function.with.clear();
     function.cache = false;
     Ok(function)
 }

@@ -234,6 +234,7 @@ mod tests {
             source: None,
             scaling: Scaling::default(),
             cache: false,
+            with: Default::default(),
             schema: None,
         }
     }
