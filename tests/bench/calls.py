@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Iterator
 
-import peer_ray
+import peers
 from table import Row
 from world import WORKERS, World, median, program, seconds, world
 
@@ -108,7 +108,7 @@ def mapped(place: World) -> Row:
 
 def ray_rate() -> float | None:
     """Calls per second of Ray."""
-    python = peer_ray.python()
+    python = peers.python("RAY_PYTHON", {"ray": "ray"})
     if python is None:
         return None
     script = Path(__file__).with_name("ray_map.py")

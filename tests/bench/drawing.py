@@ -1,15 +1,14 @@
 """`overlay` against OpenCV decode, draw, pipe to ffmpeg; and blur without encoding against OpenCV decode
-and GaussianBlur. The peer is run by the Python named in OPENCV_PYTHON (default: this one) where it has
-OpenCV (`pip install opencv-python-headless`)."""
+and GaussianBlur. The peer is run by the Python named in OPENCV_PYTHON, or by one that `peers` finds or
+makes."""
 
 import json
-import os
 import statistics
 import subprocess
-import sys
 from pathlib import Path
 from typing import Iterator
 
+import peers
 from table import Row
 from world import World, program, seconds, world
 
@@ -77,9 +76,9 @@ def quiet(command: list[str]) -> None:
 
 
 def rows(vdeploy: Path) -> Iterator[Row]:
-    python = os.environ.get("OPENCV_PYTHON", sys.executable)
-    peer = [python, str(Path(__file__).with_name("opencv_draw.py"))]
-    has_peer = subprocess.run([python, "-c", "import cv2"], capture_output=True).returncode == 0
+    python = peers.python("OPENCV_PYTHON", {"cv2": "opencv-python-headless"})
+    has_peer = python is not None
+    peer = [str(python), str(Path(__file__).with_name("opencv_draw.py"))]
     with world(vdeploy) as place:
         make_clip(place.root)
         place.write("vdeploy.toml", MANIFEST)

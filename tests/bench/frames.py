@@ -1,17 +1,16 @@
 """Random access of 64 frames against PyAV and OpenCV, which seek and decode in one process.
 
-All write one array of frames to a file. The peers are what FRAMES_PYTHON names (a Python with `av`,
-`opencv-python-headless` and `numpy`); without it the row says so.
+All write one array of frames to a file. The peers are run by the Python named in FRAMES_PYTHON, or by one
+that `peers` finds or makes; without one the row says so.
 """
 
-import os
 import random
 import statistics
 import subprocess
-import sys
 from pathlib import Path
 from typing import Iterator
 
+import peers
 from table import Row
 from world import World, seconds, world
 
@@ -62,23 +61,22 @@ def make_clip(root: Path) -> None:
 
 
 def rows(vdeploy: Path) -> Iterator[Row]:
-    python = os.environ.get("FRAMES_PYTHON")
-    if not python:
-        print("skipped: FRAMES_PYTHON names no Python with av and cv2", file=sys.stderr)
-        return
+    packages = {"av": "av", "cv2": "opencv-python-headless", "numpy": "numpy"}
+    python = peers.python("FRAMES_PYTHON", packages)
     with world(vdeploy) as place:
         make_clip(place.root)
         place.write("vdeploy.toml", MANIFEST)
         place.run("deploy", "-y")
         random.seed(1)
         wanted = [str(n) for n in random.sample(range(CLIP_SECONDS * 30), FRAMES)]
-        ours, peers = [], {"PyAV": [], "OpenCV": []}
+        ours, others = [], {"PyAV": [], "OpenCV": []}
         for _ in range(RUNS):
             ours.append(seconds(lambda: call(place, wanted)))
             for name, script in (("PyAV", PYAV), ("OpenCV", OPENCV)):
-                peers[name].append(seconds(lambda: peer(python, script, place.root, wanted)))
-        for name, took in peers.items():
-            yield compared(name, statistics.median(ours), statistics.median(took))
+                if python:
+                    others[name].append(seconds(lambda: peer(python, script, place.root, wanted)))
+        for name, took in others.items():
+            yield compared(name, statistics.median(ours), took)
 
 
 def call(place: World, wanted: list[str]) -> None:
@@ -91,6 +89,9 @@ def peer(python: str, script: str, root: Path, wanted: list[str]) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
-def compared(name: str, ours: float, peer: float) -> Row:
+def compared(name: str, ours: float, took: list[float]) -> Row:
     row = f"frames, {FRAMES} of a {CLIP_SECONDS} s 720p clip at random, as one array (peer: {name})"
+    if not took:
+        return Row(row, f"{ours:.3f} s", "-", f"no {name} here", "<= 1.00 x", None)
+    peer = statistics.median(took)
     return Row(row, f"{ours:.3f} s", f"{peer:.3f} s", f"{ours / peer:.3f} x", "<= 1.00 x", ours <= peer)

@@ -15,6 +15,7 @@ from world import World, program, seconds, world
 RUNS = 5
 CLIP_SECONDS = 20
 THREADS = 2
+TIMES = 10
 
 MANIFEST = f"""
 [app]
@@ -110,6 +111,25 @@ def rows(vdeploy: Path) -> Iterator[Row]:
         if memory.mib == 0:
             sys.exit("no worker was seen while it transcoded")
         yield Row.alone("transcode: peak memory of the worker", memory.mib, 100, "MiB")
+        yield by_length(place)
+
+
+def by_length(place: World) -> Row:
+    """The worker's memory for a file, and for one that is so many times as long."""
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-stream_loop", str(TIMES - 1), "-i", place.root / "clip.mp4",
+         "-c", "copy", place.root / "long.mp4"],
+        check=True)
+    peaks = []
+    for clip in ("clip.mp4", "long.mp4"):
+        with PeakMemory(place.vdeploy.with_name("vdeploy-runtime")) as memory:
+            place.run("call", "transcode", "--quiet", "--force", "--args", f"input={clip}",
+                      "output=tiny.mp4", "height=90", "preset=ultrafast", "hardware=off")
+        peaks.append(memory.mib)
+    short, long = peaks
+    return Row(f"transcode: peak memory of the worker, a file {TIMES} times as long (peer: the file)",
+               f"{long:.1f} MiB", f"{short:.1f} MiB", f"{long / short:.2f} x", "<= 1.10 x",
+               long <= 1.10 * short)
 
 
 def quiet(command: list[str]) -> None:
