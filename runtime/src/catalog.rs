@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::aws::AwsError;
+use crate::aws::layout::Engine;
 use crate::function::FunctionSpec;
 use crate::home::EnvironmentHome;
 use crate::suggestion::did_you_mean;
@@ -29,6 +31,9 @@ pub struct Published {
     pub deployed_at: Timestamp,
     /// What is run.
     pub function: FunctionSpec,
+    /// What runs it; nothing is said of this machine.
+    #[serde(default, skip_serializing_if = "Engine::is_local")]
+    pub engine: Engine,
 }
 
 /// A function's full name, written `app/function`.
@@ -95,6 +100,9 @@ pub enum CatalogError {
         #[source]
         source: io::Error,
     },
+    /// AWS can't be asked.
+    #[error("can't {}: {}", .0.doing, .0.cause)]
+    Aws(#[from] AwsError),
     /// The record isn't what `vdeploy deploy` writes.
     #[error("`{}` isn't the record of a function", path.display())]
     Damaged {
@@ -129,6 +137,7 @@ impl CatalogError {
                 Some(format!("say which one: {}", listing(candidates)))
             }
             Self::Damaged { .. } => Some("write it anew with `vdeploy deploy`".into()),
+            Self::Aws(error) => error.hint(),
             Self::Io { .. } | Self::Later { .. } => None,
         }
     }
@@ -291,7 +300,7 @@ fn entries(dir: &Path) -> Result<Vec<String>, CatalogError> {
     Ok(names)
 }
 
-fn not_found(name: &str, deployed: Vec<FunctionName>) -> CatalogError {
+pub(crate) fn not_found(name: &str, deployed: Vec<FunctionName>) -> CatalogError {
     if deployed.is_empty() {
         return CatalogError::NothingDeployed { name: name.into() };
     }
@@ -341,6 +350,7 @@ mod tests {
                 with: Default::default(),
                 schema: None,
             },
+            engine: Engine::Local,
         }
     }
 

@@ -16,6 +16,7 @@
 //! `vdeploy` crate, which depends on this one and never the other way round.
 
 pub mod args;
+pub mod aws;
 pub mod catalog;
 pub mod children;
 pub mod client;

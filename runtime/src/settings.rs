@@ -6,6 +6,8 @@
 //! | the root of the local target | `VDEPLOY_HOME` | `home` | `vdeploy` in the platform's folder for data |
 //! | the environment | `VDEPLOY_ENVIRONMENT` | `environment` | `main` |
 //! | the target | `VDEPLOY_TARGET` | `target` | `local` |
+//! | the region of AWS | `AWS_REGION` | `region` | as every AWS tool finds it |
+//! | the bucket on AWS | `VDEPLOY_BUCKET` | `bucket` | `vdeploy-ACCOUNT-REGION` |
 //! | the worker program | `VDEPLOY_WORKER` | | `vdeploy-runtime` beside this program, or in `PATH` |
 //! | what an hour of this machine costs | | `price_per_hour` | unknown |
 //! | ffmpeg and ffprobe | `VDEPLOY_FFMPEG`, `VDEPLOY_FFPROBE` | | in `PATH` |
@@ -16,11 +18,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::aws::layout::{default_bucket, variables};
+use crate::aws::{Aws, AwsError};
 use crate::dispatch::local::{Setup, machine_capacity};
 use crate::environment::{path_variable, search_path, variable};
 use crate::failpoint::Failpoint;
 use crate::ffmpeg::Tools;
 use crate::home::Home;
+use crate::storage::{BucketVolumes, VolumeStore, Volumes};
 
 /// The worker program's file name.
 const WORKER: &str = "vdeploy-runtime";
@@ -34,6 +39,10 @@ pub struct Settings {
     pub environment: String,
     /// The root of the local target.
     pub home: Home,
+    /// The region of AWS, where one is set for this program alone.
+    pub region: Option<String>,
+    /// The bucket on AWS; none for the account's own.
+    pub bucket: Option<String>,
     /// Where ffmpeg is.
     pub ffmpeg: PathBuf,
     /// Where ffprobe is.
@@ -44,6 +53,15 @@ pub struct Settings {
     pub price_per_hour: Option<f64>,
     /// Where a test wants this process to die.
     pub failpoint: Failpoint,
+}
+
+/// Where target `aws` is.
+#[derive(Clone, Debug)]
+pub struct AwsTarget {
+    /// The way to the account.
+    pub access: Aws,
+    /// The bucket's name.
+    pub bucket: String,
 }
 
 /// Why settings can't be used.
@@ -73,6 +91,15 @@ pub enum SettingsError {
     /// The environment's name isn't one.
     #[error("`{0}` can't be the name of an environment")]
     Environment(String),
+    /// There is no such target.
+    #[error("there is no target `{0}`")]
+    Target(String),
+    /// No region is set anywhere.
+    #[error("no region of AWS is named")]
+    NoRegion,
+    /// Whose account it is can't be found out.
+    #[error("can't {}: {}", .0.doing, .0.cause)]
+    Aws(#[from] AwsError),
     /// There is no worker program.
     #[error("there is no worker program at `{}`", .0.display())]
     NoWorker(PathBuf),
@@ -84,8 +111,12 @@ impl SettingsError {
         Some(match self {
             Self::NoHome => "name one: `export VDEPLOY_HOME=/var/lib/vdeploy`".into(),
             Self::Unreadable { .. } => return None,
+            Self::Target(_) => "use `--target local` or `--target aws`".into(),
+            Self::NoRegion => "name it: `export AWS_REGION=us-east-1`".into(),
+            Self::Aws(error) => return error.hint(),
             Self::Profile { .. } => {
-                "it may hold `target`, `environment`, `home` and `price_per_hour`".into()
+                "it may hold `target`, `environment`, `home`, `region`, `bucket` and `price_per_hour`"
+                    .into()
             }
             Self::Environment(_) => "use letters, digits, `-` and `_`, fewer than 64".into(),
             Self::NoWorker(_) => "install `vdeploy-runtime` beside this program or in `PATH`, or \
@@ -102,6 +133,8 @@ struct Profile {
     target: Option<String>,
     environment: Option<String>,
     home: Option<PathBuf>,
+    region: Option<String>,
+    bucket: Option<String>,
     price_per_hour: Option<f64>,
 }
 
@@ -109,11 +142,24 @@ impl Settings {
     /// Variables over the profile over defaults.
     pub fn from_env() -> Result<Self, SettingsError> {
         let profile = Profile::read()?;
+        let home = Home::new(find_home(profile.home.clone())?);
+        Settings::with(profile, home)
+    }
+
+    /// Variables over defaults, with everything below `home`: for a container, which has no user.
+    pub(crate) fn in_home(home: Home) -> Result<Self, SettingsError> {
+        let settings = Settings::with(Profile::default(), home)?;
+        Ok(Settings { target: "local".into(), ..settings })
+    }
+
+    fn with(profile: Profile, home: Home) -> Result<Self, SettingsError> {
         let environment = variable("VDEPLOY_ENVIRONMENT").or(profile.environment);
         let settings = Settings {
             target: variable("VDEPLOY_TARGET").or(profile.target).unwrap_or_else(|| "local".into()),
             environment: "main".into(),
-            home: Home::new(find_home(profile.home)?),
+            home,
+            region: variable("AWS_REGION").is_none().then_some(profile.region).flatten(),
+            bucket: variable(variables::BUCKET).or(profile.bucket),
             ffmpeg: path_variable("VDEPLOY_FFMPEG").unwrap_or_else(|| "ffmpeg".into()),
             ffprobe: path_variable("VDEPLOY_FFPROBE").unwrap_or_else(|| "ffprobe".into()),
             worker: path_variable("VDEPLOY_WORKER"),
@@ -135,6 +181,31 @@ impl Settings {
             && name.len() < 64
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         if ok { Ok(self) } else { Err(SettingsError::Environment(self.environment)) }
+    }
+
+    /// The account and the bucket that calls and volumes of target `aws` are in.
+    pub async fn aws(&self) -> Result<AwsTarget, SettingsError> {
+        if self.target != "aws" {
+            return Err(SettingsError::Target(self.target.clone()));
+        }
+        let access = Aws::load(self.region.clone()).await;
+        let region = access.region().map(str::to_owned).ok_or(SettingsError::NoRegion)?;
+        let bucket = match &self.bucket {
+            Some(bucket) => bucket.clone(),
+            None => default_bucket(&access.account().await?, &region),
+        };
+        Ok(AwsTarget { access, bucket })
+    }
+
+    /// The volumes of the environment on the target.
+    pub async fn volumes(&self) -> Result<VolumeStore, SettingsError> {
+        if self.target == "local" {
+            let home = self.home.environment(&self.environment);
+            return Ok(VolumeStore::Local(Volumes::of(&home)));
+        }
+        let AwsTarget { access, bucket } = self.aws().await?;
+        let (bucket, cache) = (access.bucket(bucket), self.home.cache());
+        Ok(VolumeStore::Bucket(BucketVolumes::new(bucket, &self.environment, cache)))
     }
 
     /// What running calls on this machine takes.

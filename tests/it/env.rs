@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
+use vdeploy_runtime::aws::layout::Engine;
 use vdeploy_runtime::catalog::{Catalog, FORMAT, Published};
 use vdeploy_runtime::clock::now;
 use vdeploy_runtime::function::{Entry, FunctionSpec};
@@ -107,7 +108,13 @@ impl TestEnv {
         change(&mut function);
         let home = Home::new(self.vdeploy_home()).environment(environment);
         Catalog::new(home)
-            .publish(&Published { format: FORMAT, version: 1, deployed_at: now(), function })
+            .publish(&Published {
+                format: FORMAT,
+                version: 1,
+                deployed_at: now(),
+                function,
+                engine: Engine::Local,
+            })
             .expect("the function is published");
     }
 

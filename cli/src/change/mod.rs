@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use vdeploy_runtime::aws::layout::Engine;
 use vdeploy_runtime::catalog::{self, Published};
 use vdeploy_runtime::clock;
 use vdeploy_runtime::dispatch::local::{machine_capacity, tell_deployed};
@@ -135,6 +136,7 @@ pub(crate) fn undeployed_function(
         version: 0,
         deployed_at: clock::now(),
         function: function.as_ref().clone(),
+        engine: Engine::Local,
     };
     let files = request.sources;
     Ok((published, source.map(|source| Undeployed { app: request.app, source, files })))

@@ -10,18 +10,38 @@ use crate::error::{CliError, Result};
 use crate::settings::Settings;
 
 /// Copies an artifact to `target`, which appears whole or not at all.
-pub(super) fn copy(
+pub(super) async fn copy(
     artifact: &Artifact,
     target: &Path,
     force: bool,
     settings: &Settings,
 ) -> Result<()> {
+    if let Some(copied) = fetch(artifact, target, force, settings).await {
+        return copied;
+    }
     let source = local_path(artifact, settings)?;
     place(&source, target, force).map_err(|error| {
         CliError::failed(format!("can't write `{}`", target.display()))
             .cause(error)
             .hint(format!("the call succeeded; its file is `{}`", artifact.location))
     })
+}
+
+/// Fetches an artifact that is in a bucket; none when it is a file here.
+async fn fetch(
+    artifact: &Artifact,
+    target: &Path,
+    force: bool,
+    settings: &Settings,
+) -> Option<Result<()>> {
+    if settings.target == "local" {
+        return None;
+    }
+    let fetched = vdeploy_runtime::client::fetch(&settings.base, artifact, target, force).await;
+    Some(fetched.map_err(|error| {
+        CliError::from(error)
+            .hint(format!("the call succeeded; its file is `{}`", artifact.location))
+    }))
 }
 
 fn local_path(artifact: &Artifact, settings: &Settings) -> Result<PathBuf> {

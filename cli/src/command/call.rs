@@ -66,8 +66,8 @@ pub(crate) struct ArgsInput {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    let client = connect(settings)?;
-    let function = client.function(&args.function, None)?;
+    let client = connect(settings).await?;
+    let function = client.function(&args.function, None).await?;
     if args.detach {
         let values = args.input.read(&function, settings)?;
         let options = CallOptions { detached: true, ..args.output.options(args.priority) };
@@ -91,11 +91,13 @@ pub(crate) async fn wait_for(
     let force = output.force;
     let target = output.output.as_deref().map(|path| free_target(path, force)).transpose()?;
     let target = target.filter(|target| !written_by_handler(function, &mut values, target));
+    let sent = client.send_files(function, &mut values, force).await?;
     let call = client.spawn(function, values, &output.options(priority)).await?;
     settings.printer.detail(format!("call {call}"));
     warn_of_shortfalls(&client, function, settings);
-    let outcome = follow(&client, &call, settings).await?;
-    let reported = report(outcome, target.as_deref(), force, settings);
+    let mut outcome = follow(&client, &call, settings).await?;
+    client.fetch_files(sent, &mut outcome).await?;
+    let reported = report(outcome, target.as_deref(), force, settings).await;
     close(client, settings).await?;
     reported
 }
@@ -156,8 +158,8 @@ fn written_by_handler(function: &Published, values: &mut Value, target: &Path) -
 }
 
 /// The client of this command's environment.
-pub(crate) fn connect(settings: &Settings) -> Result<Client> {
-    Ok(Client::connect(settings.local_setup()?, &settings.environment)?)
+pub(crate) async fn connect(settings: &Settings) -> Result<Client> {
+    Ok(Client::open(&settings.base).await?)
 }
 
 /// Leaves the call to an executor in the background, then says the call's id.
@@ -210,7 +212,7 @@ pub(crate) fn end_workers(calls: &[CallRecord]) {
     }
 }
 
-fn report(
+async fn report(
     outcome: Outcome,
     target: Option<&Path>,
     force: bool,
@@ -226,7 +228,7 @@ fn report(
                     CliError::failed("the call made no file that could be copied")
                         .hint("leave `--output` away for functions that only return data")
                 })?;
-                super::artifact::copy(artifact, target, force, settings)?;
+                super::artifact::copy(artifact, target, force, settings).await?;
                 settings.printer.note(format!("wrote {}", target.display()));
             }
             settings.printer.data_json(&result)?;

@@ -79,6 +79,10 @@ fn systemd_quoted(text: &str) -> String {
 /// Starts an executor that outlives this command and ends when there is nothing left to do. When
 /// one runs already, the new one waits its turn and finds nothing to do.
 pub(crate) fn spawn_background(settings: &Settings) -> Result<()> {
+    if settings.target != "local" {
+        // Others run them.
+        return Ok(());
+    }
     let failed = |error: std::io::Error| CliError::failed("can't start an executor").cause(error);
     let program = std::env::current_exe().map_err(failed)?;
     std::fs::create_dir_all(settings.home.root()).map_err(failed)?;

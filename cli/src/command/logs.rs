@@ -39,7 +39,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    let client = super::call::connect(settings)?;
+    let client = super::call::connect(settings).await?;
     let filter = calls_of(Some(&args.function), None, &client, settings).await?;
     if args.follow {
         return tokio::select! {
@@ -49,15 +49,15 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     }
     let limit = Some(args.calls);
     let calls = client.dispatcher().calls(CallFilter { limit, ..filter }).await?;
-    print_all(&calls, &client, settings.printer)?;
+    print_all(&calls, &client, settings.printer).await?;
     Ok(Exit::Ok)
 }
 
-fn print_all(calls: &[CallRecord], client: &Client, printer: Printer) -> Result<()> {
+async fn print_all(calls: &[CallRecord], client: &Client, printer: Printer) -> Result<()> {
     let mark = calls.len() > 1;
     for call in calls.iter().rev() {
         let mut tail = LogTail::new(client.dispatcher().log(&call.id));
-        if !print(&call.id, &mut tail, true, mark, printer)? {
+        if !print(&call.id, &mut tail, true, mark, printer).await? {
             break;
         }
     }
@@ -65,21 +65,21 @@ fn print_all(calls: &[CallRecord], client: &Client, printer: Printer) -> Result<
 }
 
 /// Prints new lines of a call's log; `false` when nobody reads them any more.
-pub(super) fn print(
+pub(super) async fn print(
     call: &CallId,
     tail: &mut LogTail,
     ended: bool,
     mark: bool,
     printer: Printer,
 ) -> Result<bool> {
-    let mut out = io::stdout().lock();
+    let mut out = io::stdout();
     let mark = mark.then(|| printer.paint_out(&call.0, Style::Dim));
     let printed = tail.lines(ended, |line| match &mark {
         _ if printer.json => writeln!(out, "{}", json!({ "call": call, "line": line })),
         Some(mark) => writeln!(out, "{mark} {line}"),
         None => writeln!(out, "{line}"),
     });
-    match printed {
+    match printed.await {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(CliError::failed(format!("can't read the log of `{call}`")).cause(error)),
         Ok(()) => Ok(true),
@@ -97,7 +97,7 @@ async fn follow(filter: CallFilter, client: &Client, settings: &Settings) -> Res
         let open = match events.next().await {
             Told::Grown => continue,
             Told::Call(event) if !followed.filter.covers(&event.callee) => continue,
-            Told::Call(event) => followed.event(&event)?,
+            Told::Call(event) => followed.event(&event).await?,
             told => {
                 let since = std::mem::replace(&mut looked, clock::now());
                 if told == Told::Detached && followed.waiting().await? {
@@ -122,10 +122,10 @@ struct Followed<'c> {
 
 impl Followed<'_> {
     /// Prints what an event tells of; `false` when nobody reads it any more.
-    fn event(&mut self, event: &CallEvent) -> Result<bool> {
+    async fn event(&mut self, event: &CallEvent) -> Result<bool> {
         match event.what {
-            What::Started { .. } | What::Logged => self.print(&event.call, false),
-            What::Ended { .. } => self.print(&event.call, true),
+            What::Started { .. } | What::Logged => self.print(&event.call, false).await,
+            What::Ended { .. } => self.print(&event.call, true).await,
             What::Queued | What::Progress { .. } | What::Retrying { .. } => Ok(true),
         }
     }
@@ -139,7 +139,7 @@ impl Followed<'_> {
         let latest = self.client.dispatcher().calls(latest).await?;
         let ended = latest.iter().rev().filter(|call| call.ended.is_some_and(|at| at >= since));
         for call in ended.chain(&running) {
-            if !self.print(&call.id, call.state.has_ended())? {
+            if !self.print(&call.id, call.state.has_ended()).await? {
                 return Ok(false);
             }
         }
@@ -153,10 +153,10 @@ impl Followed<'_> {
         Ok(self.client.dispatcher().count(open).await? > 0)
     }
 
-    fn print(&mut self, call: &CallId, ended: bool) -> Result<bool> {
+    async fn print(&mut self, call: &CallId, ended: bool) -> Result<bool> {
         let log = || LogTail::new(self.client.dispatcher().log(call));
         let tail = self.tails.entry(call.clone()).or_insert_with(log);
-        let open = print(call, tail, ended, true, self.printer)?;
+        let open = print(call, tail, ended, true, self.printer).await?;
         if ended {
             self.tails.remove(call);
         }

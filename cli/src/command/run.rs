@@ -1,5 +1,7 @@
 //! `vdeploy run`: call a function of the manifest without deploying it.
 
+use vdeploy_runtime::client::Client;
+
 use super::call::{self, ArgsInput, OutputArgs};
 use crate::change;
 use crate::error::{Exit, Result};
@@ -22,7 +24,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let (function, code) = change::undeployed_function(settings, &args.function)?;
-    let client = call::connect(settings)?;
+    let client = Client::connect(settings.local_setup()?, &settings.environment)?;
     let installed = match &code {
         Some(code) => code.install(settings).await?,
         None => false,

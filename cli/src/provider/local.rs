@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use vdeploy_runtime::aws::layout::Engine;
 use vdeploy_runtime::catalog::{self, Catalog, CatalogError, FunctionName, Published};
 use vdeploy_runtime::home::EnvironmentHome;
 use vdeploy_runtime::secret::SecretStore;
@@ -143,6 +144,7 @@ impl<'a> LocalProvider<'a> {
                 version: self.deployment.version,
                 deployed_at: self.deployment.now,
                 function: (**function).clone(),
+                engine: Engine::Local,
             })?),
         }
     }

@@ -113,7 +113,7 @@ impl Function {
         let client = self.client().await?;
         let find = async || {
             let name = format!("{}/{}", self.inner.app, self.inner.name);
-            client.function(&name, None)
+            client.function(&name, None).await
         };
         self.inner.published.get_or_try_init(find).await
     }
@@ -129,11 +129,13 @@ impl Function {
         let args = serde_json::to_value(args);
         async move {
             let (client, published) = (self.client().await?, self.published().await?);
-            let args = Arguments::of(&published.function)?.take(args)?;
+            let mut args = Arguments::of(&published.function)?.take(args)?;
+            let sent = client.send_files(published, &mut args, self.options.overwrite).await?;
             let mut cancel = CancelOnDrop::new(client);
             client.submit(&cancel.call, published, args, &self.options).await?;
-            let outcome = client.wait(&cancel.call).await?;
+            let mut outcome = client.wait(&cancel.call).await?;
             cancel.ended = true;
+            client.fetch_files(sent, &mut outcome).await?;
             to_result(&cancel.call, &self.inner.name, outcome)
         }
     }
@@ -176,7 +178,7 @@ impl Function {
     }
 
     pub(super) async fn client(&self) -> Result<&Client, ClientError> {
-        self.inner.client.get_or_try_init(async || Client::from_env()).await
+        self.inner.client.get_or_try_init(async || Client::from_env().await).await
     }
 
     pub(super) fn name(&self) -> &str {

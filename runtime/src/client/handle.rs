@@ -103,7 +103,7 @@ impl Call {
     }
 
     async fn client(&self) -> Result<&Client, ClientError> {
-        self.client.get_or_try_init(async || Client::from_env()).await
+        self.client.get_or_try_init(async || Client::from_env().await).await
     }
 }
 

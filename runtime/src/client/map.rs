@@ -11,15 +11,11 @@ use tokio::sync::mpsc;
 
 use super::{CallOptions, Client, ClientError};
 use crate::catalog::Published;
+use crate::dispatch::dispatcher::Window;
 use crate::dispatch::local::{DispatchError, Interest, Placement};
 use crate::dispatch::{CallEvent, Told, What};
 use crate::function::FunctionSpec;
 use crate::wire::{CallId, Outcome};
-
-/// Calls recorded and not ended: enough to keep any machine busy.
-const OPEN: usize = 1024;
-/// Calls recorded in one transaction.
-const CHUNK: usize = 256;
 
 /// How a map is made.
 #[derive(Clone, Debug, Default)]
@@ -151,7 +147,8 @@ impl<I: Iterator<Item = Value>> Map<I> {
                 }
                 continue;
             }
-            if !self.exhausted && self.open.len() + self.held.len() <= OPEN - CHUNK {
+            let Window { open, chunk } = self.client.dispatcher().window();
+            if !self.exhausted && self.open.len() + self.held.len() <= open - chunk {
                 self.take_inputs();
                 continue;
             }
@@ -174,15 +171,16 @@ impl<I: Iterator<Item = Value>> Map<I> {
     }
 
     fn take_inputs(&mut self) {
+        let chunk = self.client.dispatcher().window().chunk;
         let first = self.next_index;
         let calls: Vec<_> = (first..)
-            .zip(self.inputs.by_ref().take(CHUNK))
+            .zip(self.inputs.by_ref().take(chunk))
             .map(|(index, args)| {
                 let place = Some((self.id.clone(), index));
                 self.client.new_call(&self.function, args, &self.options.call, place)
             })
             .collect();
-        self.exhausted = calls.len() < CHUNK;
+        self.exhausted = calls.len() < chunk;
         self.next_index += calls.len() as u64;
         if !calls.is_empty() {
             let client = self.client.clone();

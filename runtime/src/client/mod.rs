@@ -1,6 +1,7 @@
 //! Finding deployed functions by name and calling them: what the command line, programs and
 //! handlers use.
 
+mod files;
 mod function;
 mod handle;
 mod map;
@@ -13,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
+pub(crate) use files::call_files;
+pub use files::{SentFiles, fetch};
 pub use function::Function;
 pub use handle::Call;
 pub use map::{Map, MapEvent, MapItem, MapOptions};
@@ -20,12 +23,15 @@ pub use results::{AsCompleted, Results};
 pub use volume::Volume;
 
 use crate::args::ArgsSchema;
+use crate::aws::Aws;
+use crate::aws::catalog::AwsCatalog;
 use crate::catalog::{Catalog, CatalogError, Published};
+use crate::dispatch::aws::AwsDispatcher;
 use crate::dispatch::local::{
     Attendance, CallRecord, Difference, DispatchError, Interest, LocalDispatcher, Mode, NewCall,
     Setup, Shortfall,
 };
-use crate::dispatch::{Told, What};
+use crate::dispatch::{Dispatcher, Told, What};
 use crate::process::ProcessId;
 use crate::settings::{Settings, SettingsError};
 use crate::storage::VolumesError;
@@ -107,6 +113,7 @@ impl ClientError {
         match self {
             Self::Catalog(error) => error.hint(),
             Self::Settings(error) => error.hint(),
+            Self::Dispatch(DispatchError::Aws(error)) => error.hint(),
             Self::Args(failure) | Self::Failed { failure, .. } => failure.hint.clone(),
             Self::DifferentMap { .. } => {
                 Some("give the map the same function and inputs, or a new id".into())
@@ -144,31 +151,54 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     environment: String,
-    catalog: Catalog,
-    dispatcher: LocalDispatcher,
+    functions: Functions,
+    dispatcher: Dispatcher,
     attendance: Mutex<Option<Attendance>>,
 }
 
 impl Client {
     /// A client with the settings of this process: its variables over the user's profile.
-    pub fn from_env() -> Result<Self, ClientError> {
-        let settings = Settings::from_env()?;
-        Client::connect(settings.setup()?, &settings.environment)
+    pub async fn from_env() -> Result<Self, ClientError> {
+        Client::open(&Settings::from_env()?).await
+    }
+
+    /// A client of the target that `settings` name: this machine, or an account of AWS.
+    pub async fn open(settings: &Settings) -> Result<Self, ClientError> {
+        if settings.target == "local" {
+            return Client::connect(settings.setup()?, &settings.environment);
+        }
+        let aws = settings.aws().await?;
+        Ok(Client::on_aws(&aws.access, &aws.bucket, &settings.environment))
+    }
+
+    /// A client of an account: calls are recorded in `bucket` and run where their function was
+    /// deployed to.
+    pub fn on_aws(aws: &Aws, bucket: &str, environment: &str) -> Self {
+        let functions = Functions::Aws(AwsCatalog::new(aws.bucket(bucket), environment));
+        let dispatcher = Dispatcher::Aws(AwsDispatcher::new(aws, bucket, environment));
+        Client::new(environment, functions, dispatcher)
+    }
+
+    fn new(environment: &str, functions: Functions, dispatcher: Dispatcher) -> Self {
+        let (environment, attendance) = (environment.into(), Mutex::default());
+        Client { inner: Arc::new(Inner { environment, functions, dispatcher, attendance }) }
     }
 
     /// Opens the queue. This process takes part in running it from when it first waits for a
     /// call until [`Client::close`].
     pub fn connect(setup: Setup, environment: &str) -> Result<Self, ClientError> {
-        let catalog = Catalog::new(setup.home.environment(environment));
-        let dispatcher = LocalDispatcher::open(setup)?;
-        let (environment, attendance) = (environment.into(), Mutex::default());
-        Ok(Client { inner: Arc::new(Inner { environment, catalog, dispatcher, attendance }) })
+        let functions = Functions::Local(Catalog::new(setup.home.environment(environment)));
+        let dispatcher = Dispatcher::Local(LocalDispatcher::open(setup)?);
+        Ok(Client::new(environment, functions, dispatcher))
     }
 
     /// The deployed function called `name`, or `app/name`; `app` is where a bare name is looked
     /// for first.
-    pub fn function(&self, name: &str, app: Option<&str>) -> Result<Published, ClientError> {
-        Ok(self.inner.catalog.resolve(name, app)?)
+    pub async fn function(&self, name: &str, app: Option<&str>) -> Result<Published, ClientError> {
+        Ok(match &self.inner.functions {
+            Functions::Local(catalog) => catalog.resolve(name, app)?,
+            Functions::Aws(catalog) => catalog.resolve(name, app).await?,
+        })
     }
 
     /// Records a call of `function`. `args` are checked first; nothing is recorded if they are
@@ -224,6 +254,7 @@ impl Client {
             environment: self.inner.environment.clone(),
             version: function.version,
             function: function.function.clone(),
+            engine: function.engine.clone(),
             args: function.function.complete(args),
             overwrite: options.overwrite,
             fresh: options.fresh,
@@ -263,15 +294,16 @@ impl Client {
         record.ok_or_else(|| ClientError::NoSuchCall(call.clone()))
     }
 
-    /// The queue itself, for looking at many calls.
-    pub fn dispatcher(&self) -> &LocalDispatcher {
+    /// What runs calls, for looking at many of them.
+    pub fn dispatcher(&self) -> &Dispatcher {
         &self.inner.dispatcher
     }
 
     /// What `function` asks for that this machine doesn't have.
     pub fn shortfalls(&self, function: &Published) -> Vec<Shortfall> {
         let spec = &function.function;
-        self.inner.dispatcher.capacity().shortfalls(&spec.resources, spec.hardware)
+        let machine = self.inner.dispatcher.local().map(LocalDispatcher::capacity);
+        machine.map_or_else(Vec::new, |it| it.shortfalls(&spec.resources, spec.hardware))
     }
 
     /// How many calls this client runs at the moment, its own and those of other commands.
@@ -295,14 +327,20 @@ impl Client {
 
     /// What happens to calls from now on; from here on this process takes part in the queue's work.
     fn watch(&self, interest: Interest) -> mpsc::UnboundedReceiver<Told> {
-        let mut attendance = self.attendance();
-        let attend = || self.inner.dispatcher.attend(Mode::Run);
-        attendance.get_or_insert_with(attend).watch(interest)
+        match &self.inner.dispatcher {
+            Dispatcher::Aws(aws) => aws.watch(interest),
+            Dispatcher::Local(local) => {
+                let attend = || local.attend(Mode::Run);
+                self.attendance().get_or_insert_with(attend).watch(interest)
+            }
+        }
     }
 
     /// Runs the queue from now on, as waiting for a call does.
     fn take_part(&self) {
-        self.attendance().get_or_insert_with(|| self.inner.dispatcher.attend(Mode::Run)).wake();
+        if let Some(local) = self.inner.dispatcher.local() {
+            self.attendance().get_or_insert_with(|| local.attend(Mode::Run)).wake();
+        }
     }
 
     fn attendance(&self) -> MutexGuard<'_, Option<Attendance>> {
@@ -320,6 +358,13 @@ impl Client {
             attendance.wake();
         }
     }
+}
+
+/// Where deployed functions are found.
+#[derive(Debug)]
+enum Functions {
+    Local(Catalog),
+    Aws(AwsCatalog),
 }
 
 /// What happens to one call.

@@ -1,7 +1,12 @@
 //! How calls get to workers, and how what happens to them gets back.
 
+pub mod aws;
+pub(crate) mod dispatcher;
 pub mod local;
 pub(crate) mod overall;
+
+pub use dispatcher::{CallLog, Dispatcher};
+pub(crate) use local::ordered_id;
 
 use std::sync::Arc;
 

@@ -49,6 +49,40 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// What matches among `paths` of files, and the folders that these are in; sorted.
+    pub(super) fn among(&self, paths: impl Iterator<Item = VolumePath>) -> Vec<VolumePath> {
+        let mut found = Vec::new();
+        for path in paths {
+            let names: Vec<&str> = path.parts().collect();
+            for depth in 1..=names.len() {
+                if matches(&self.parts, &names[..depth]) {
+                    let start = VolumePath::root();
+                    found.push(names[..depth].iter().fold(start, |path, name| path.join(name)));
+                }
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+}
+
+/// Whether names, one after another, match the parts of a pattern.
+fn matches(parts: &[Part], names: &[&str]) -> bool {
+    match (parts.split_first(), names.split_first()) {
+        (None, names) => names.is_none(),
+        (Some((Part::Folders, rest)), None) => rest.is_empty(),
+        (Some((Part::Folders, rest)), Some((name, below))) => {
+            matches(rest, names) || (!name.starts_with('.') && matches(parts, below))
+        }
+        (Some((Part::Name { .. }, _)), None) => false,
+        (Some((Part::Name { matcher, hidden }, rest)), Some((name, below))) => {
+            (*hidden || !name.starts_with('.')) && matcher.is_match(name) && matches(rest, below)
+        }
+    }
+}
+
 fn collect(
     tree: &Tree,
     folder: &VolumePath,

@@ -1,12 +1,15 @@
 //! The files of a call: where inputs come from, and how outputs get to their place whole or not
 //! at all.
 
+mod bucket;
 mod glob;
 mod path;
 mod place;
 mod reference;
+mod side;
 mod staged;
 mod staging;
+mod store;
 pub mod transfer;
 mod tree;
 mod volume;
@@ -15,10 +18,13 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use bucket::BucketFolder;
 pub use glob::Pattern;
 pub use path::{VolumePath, VolumePathError};
 pub use reference::{FileRef, InputFile, OutputFile, ReferenceError};
+pub use side::{Copying, Side};
 pub use staged::StagedOutput;
+pub use store::{BucketVolumes, VolumeStore, aws_error};
 pub use tree::{Entry, Kind, Stat, Tree, stat_path};
 pub use volume::Volume;
 pub use volumes::{Contents, VolumeRecord, Volumes, VolumesError};

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::volume::Volume;
+use crate::aws::AwsError;
 use crate::home::EnvironmentHome;
 
 /// All volumes of an environment on the local target.
@@ -62,6 +63,12 @@ pub enum VolumesError {
     /// It holds files, which nobody asked to delete.
     #[error("volume `{0}` isn't empty")]
     NotEmpty(String),
+    /// Its name is part of where its files are.
+    #[error("volume `{0}` is in a bucket, and can't be renamed")]
+    Fixed(String),
+    /// AWS said no.
+    #[error("can't {}: {}", .0.doing, .0.cause)]
+    Aws(AwsError),
     /// The disk said no.
     #[error("can't {doing} volume `{name}`")]
     Io {
@@ -242,7 +249,7 @@ impl Volumes {
 }
 
 /// Letters, digits, `-`, `_` and `.`, fewer than 64, not starting with a dot.
-fn check_name(name: &str) -> Result<(), VolumesError> {
+pub(super) fn check_name(name: &str) -> Result<(), VolumesError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     let ok = !name.is_empty()
         && name.len() < 64

@@ -1,5 +1,6 @@
 //! The doors through which an invocation reaches a handler; behind each is the same [`execute`].
 
+mod cloud;
 mod command;
 mod desk;
 pub mod frame;
@@ -23,10 +24,13 @@ use crate::storage::Files;
 use crate::wire::{Failure, FailureKind, Invocation, Outcome};
 
 /// The whole of a worker program: serves calls of the executor that started it, or with
-/// `--describe` prints what its handlers take and return.
+/// `--describe` prints what its handlers take and return. As `batch` and as `lambda` it serves
+/// calls in AWS Batch and in AWS Lambda.
 pub fn main(registry: Registry) -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
         Some("--describe") => describe(&registry),
+        Some("batch") => return far(cloud::serve_batch()),
+        Some("lambda") => return far(cloud::serve_lambda()),
         None if !io::stdin().is_terminal() => serve(registry),
         _ => usage(&registry),
     };
@@ -55,6 +59,18 @@ fn serve(registry: Registry) -> io::Result<()> {
     several.block_on(async { stdio::serve(UnixStream::from_std(socket)?, serve, registry).await })
 }
 
+/// Serves calls that come from a bucket, by an executor and workers of this very program.
+fn far(serve: impl Future<Output = ExitCode>) -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing::Level::WARN).init();
+    match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(serve),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: can't start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn describe(registry: &Registry) -> io::Result<()> {
     let text = serde_json::to_string(&registry.descriptions())?;
     writeln!(io::stdout(), "{text}")
@@ -65,7 +81,8 @@ fn usage(registry: &Registry) -> io::Result<()> {
     writeln!(
         io::stderr(),
         "This is a vdeploy worker; `vdeploy call` starts it. Handlers: {}.\n\
-         Options: --describe prints their arguments and results as JSON Schemas.",
+         Options: --describe prints their arguments and results as JSON Schemas; `batch` and\n\
+         `lambda` serve calls in AWS Batch and in AWS Lambda.",
         names.join(", ")
     )
 }

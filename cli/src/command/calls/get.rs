@@ -26,16 +26,17 @@ pub(super) async fn run(args: Args, client: Client, settings: &Settings) -> Resu
         client.wait(&id).await?;
         record = client.record(&id).await?;
     }
+    let why = client.dispatcher().why(&id).await.map_err(vdeploy_runtime::client::ClientError::from)?;
     crate::command::call::close(client, settings).await?;
     if settings.printer.json {
         settings.printer.data_json(&record)?;
     } else {
-        describe(&record, settings)?;
+        describe(&record, why, settings)?;
     }
     Ok(if args.wait { exit(&record) } else { Exit::Ok })
 }
 
-fn describe(record: &CallRecord, settings: &Settings) -> Result<()> {
+fn describe(record: &CallRecord, why: Option<String>, settings: &Settings) -> Result<()> {
     let printer = settings.printer;
     printer.note(format!(
         "{} {}/{} version {}: {}",
@@ -47,6 +48,9 @@ fn describe(record: &CallRecord, settings: &Settings) -> Result<()> {
     ));
     if let Some(Outcome::Succeeded { cached_from: Some(call), .. }) = &record.outcome {
         printer.note(format!("  from the cache: call {call} was alike"));
+    }
+    if let Some(why) = why {
+        printer.note(format!("  {why}"));
     }
     if let Some(cost) = record.cost {
         printer.note(format!("  {:.1} s of work, cost {cost:.4}", record.seconds));

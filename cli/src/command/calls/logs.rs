@@ -32,7 +32,7 @@ pub(super) async fn run(args: Args, client: &Client, settings: &Settings) -> Res
             interrupt = tokio::signal::ctrl_c() => Ok(interrupt.map(|()| Exit::Interrupted)?),
         };
     }
-    print(&record, &mut tail, true, settings)?;
+    print(&record, &mut tail, true, settings).await?;
     Ok(Exit::Ok)
 }
 
@@ -59,18 +59,23 @@ async fn follow(
                 ended
             }
         };
-        if !print(call, tail, ended, settings)? || ended {
+        if !print(call, tail, ended, settings).await? || ended {
             return Ok(());
         }
     }
 }
 
 /// Prints what is new; `false` when nobody reads it any more.
-fn print(call: &CallRecord, tail: &mut LogTail, ended: bool, settings: &Settings) -> Result<bool> {
+async fn print(
+    call: &CallRecord,
+    tail: &mut LogTail,
+    ended: bool,
+    settings: &Settings,
+) -> Result<bool> {
     if settings.printer.json {
-        return logs::print(&call.id, tail, ended, false, settings.printer);
+        return logs::print(&call.id, tail, ended, false, settings.printer).await;
     }
-    match tail.copy(&mut io::stdout().lock()) {
+    match tail.copy(&mut io::stdout()).await {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(CliError::failed("can't read the call's log").cause(error)),
         Ok(()) => Ok(true),

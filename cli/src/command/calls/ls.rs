@@ -78,7 +78,7 @@ pub(in crate::command) async fn calls_of(
     };
     if client.dispatcher().count(filter.clone()).await? == 0 {
         let known = app.map(|app| format!("{app}/{function}"));
-        client.function(known.as_deref().unwrap_or(function), None)?;
+        client.function(known.as_deref().unwrap_or(function), None).await?;
     }
     Ok(filter)
 }

@@ -32,7 +32,7 @@ enum Command {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    let client: Client = super::call::connect(settings)?;
+    let client: Client = super::call::connect(settings).await?;
     match args.command {
         Command::Ls(args) => ls::run(args, &client, settings).await,
         Command::Get(args) => get::run(args, client, settings).await,

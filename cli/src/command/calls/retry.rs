@@ -37,7 +37,7 @@ pub(super) async fn run(args: Args, client: &Client, settings: &Settings) -> Res
     let mut again = Vec::new();
     for call in args.calls {
         let record = client.record(&CallId(call)).await?;
-        again.push(Again::prepare(record, &mut clients, settings)?);
+        again.push(Again::prepare(record, &mut clients, settings).await?);
     }
     let spawned = spawn(again, &options, settings).await;
     // Also when one could not be recorded: those before it were.
@@ -62,7 +62,7 @@ struct Again {
 }
 
 impl Again {
-    fn prepare(
+    async fn prepare(
         record: CallRecord,
         clients: &mut BTreeMap<String, Client>,
         settings: &Settings,
@@ -74,11 +74,13 @@ impl Again {
         let client = match clients.entry(record.environment) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => {
-                let client = Client::connect(settings.local_setup()?, new.key())?;
+                let base = settings.base.clone().in_environment(new.key())?;
+                let client = Client::open(&base).await?;
                 new.insert(client).clone()
             }
         };
-        let function = client.function(&format!("{}/{}", record.app, record.function), None)?;
+        let function =
+            client.function(&format!("{}/{}", record.app, record.function), None).await?;
         Ok(Again { client, function, args: record.args })
     }
 }

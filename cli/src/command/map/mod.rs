@@ -72,8 +72,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    let client = super::call::connect(settings)?;
-    let function = client.function(&args.function, None)?;
+    let client = super::call::connect(settings).await?;
+    let function = client.function(&args.function, None).await?;
     let prepared = prepare(&args, &function, settings)?;
     let options = MapOptions {
         id: args.map_id.clone(),

@@ -1,7 +1,7 @@
 //! `vdeploy volume cp`.
 
 use vdeploy_runtime::storage::transfer::Pair;
-use vdeploy_runtime::storage::{Kind, Tree, Volume, VolumePath};
+use vdeploy_runtime::storage::{Kind, Side, VolumePath};
 
 use super::transfer::{Job, Names, Place};
 use crate::error::{CliError, Exit, Result};
@@ -30,41 +30,43 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    let (volume, from) = super::open(settings, &args.volume)?;
-    let (_, to) = super::open(settings, &args.volume)?;
-    let pairs = find_pairs(&args, &volume, &from)?;
-    let name = volume.name().to_owned();
+    let from = super::open(settings, &args.volume).await?;
+    let to = super::open(settings, &args.volume).await?;
+    let pairs = find_pairs(&args, &from).await?;
+    let name = args.volume;
     let names = Names { from: Place::Volume(name.clone()), to: Place::Volume(name.clone()) };
-    let index = super::volumes(settings)?.index_path(&name);
+    let index = super::volumes(settings).await?.index_path(&name);
     Job { verb: "copied", from, to, pairs, overwrite: args.force, index, names }.run(settings).await
 }
 
-fn find_pairs(args: &Args, volume: &Volume, tree: &Tree) -> Result<Vec<Pair>> {
-    let destination = super::parse_path(volume.name(), &args.destination)?;
-    let there = look(tree, &destination)?;
+async fn find_pairs(args: &Args, files: &Side) -> Result<Vec<Pair>> {
+    let volume = &args.volume;
+    let destination = super::parse_path(volume, &args.destination)?;
+    let there = look(files, &destination).await?;
     let into = args.destination.ends_with('/') || there == Some(Kind::Folder);
     if args.sources.len() > 1 && !into {
         return Err(CliError::usage(format!("`{}` isn't a folder", args.destination))
             .cause("many files can't get one name")
             .hint(format!("end it with a slash to make it one: `{}/`", args.destination)));
     }
-    args.sources
-        .iter()
-        .map(|source| {
-            let from = super::parse_path(volume.name(), source)?;
-            let kind = look(tree, &from)?.ok_or_else(|| super::nothing_at(volume, tree, &from))?;
-            let to = match from.name() {
-                Some(name) if into => destination.join(name),
-                _ => destination.clone(),
-            };
-            check(&from, &to, kind, args.recursive)?;
-            Ok(Pair { from, to })
-        })
-        .collect()
+    let mut pairs = Vec::new();
+    for source in &args.sources {
+        let from = super::parse_path(volume, source)?;
+        let Some(kind) = look(files, &from).await? else {
+            return Err(super::nothing_at(volume, files, &from).await);
+        };
+        let to = match from.name() {
+            Some(name) if into => destination.join(name),
+            _ => destination.clone(),
+        };
+        check(&from, &to, kind, args.recursive)?;
+        pairs.push(Pair { from, to });
+    }
+    Ok(pairs)
 }
 
-fn look(tree: &Tree, path: &VolumePath) -> Result<Option<Kind>> {
-    let found = tree.find(path).map_err(|error| {
+async fn look(files: &Side, path: &VolumePath) -> Result<Option<Kind>> {
+    let found = files.find(path).await.map_err(|error| {
         CliError::failed(format!("can't look at `{}`", super::shown(path))).cause(error)
     })?;
     Ok(found.map(|stat| stat.kind))

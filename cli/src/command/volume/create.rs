@@ -12,9 +12,10 @@ pub(crate) struct Args {
     name: String,
 }
 
-pub(crate) fn run(args: &Args, settings: &Settings) -> Result<Exit> {
-    let volumes = super::volumes(settings)?;
-    let record = volumes.create(&args.name, None, clock::now()).map_err(super::explain)?;
+pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
+    let volumes = super::volumes(settings).await?;
+    let created = volumes.create(&args.name, None, clock::now()).await;
+    let record = created.map_err(super::explain)?;
     let printer = settings.printer;
     if printer.json {
         printer.data_json(&record)?;

@@ -20,11 +20,11 @@ pub(crate) struct Args {
     allow_missing: bool,
 }
 
-pub(crate) fn run(args: &Args, settings: &Settings) -> Result<Exit> {
+pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
     let Args { name, yes, allow_missing } = args;
-    let volumes = super::volumes(settings)?;
+    let volumes = super::volumes(settings).await?;
     let contents = if *yes { Contents::Delete } else { Contents::Keep };
-    match volumes.delete(name, contents) {
+    match volumes.delete(name, contents).await {
         Err(VolumesError::NotFound { .. }) if *allow_missing => {
             settings.printer.note(format!("no volume named `{name}`; nothing to delete"));
             return Ok(Exit::Ok);
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Result<Exit> {
             if !settings.printer.confirm(&question, settings.interactive)? {
                 return Err(CliError::failed(format!("volume `{name}` was not deleted")));
             }
-            volumes.delete(name, Contents::Delete).map_err(super::explain)?;
+            volumes.delete(name, Contents::Delete).await.map_err(super::explain)?;
         }
         result => result.map_err(super::explain)?,
     }

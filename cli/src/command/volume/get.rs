@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use vdeploy_runtime::storage::transfer::{Pair, TransferError, get_stream};
-use vdeploy_runtime::storage::{Kind, Pattern, Tree, Volume, VolumePath};
+use vdeploy_runtime::storage::transfer::{Pair, TransferError, get_bucket_stream, get_stream};
+use vdeploy_runtime::storage::{BucketFolder, Kind, Pattern, Side, Tree, VolumePath};
 
-use super::transfer::{Job, Names, Place};
+use super::transfer::{Job, Names, Place, blocking};
 use crate::error::{CliError, Exit, Result};
 use crate::settings::Settings;
 use crate::ui::one_line;
@@ -44,15 +44,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    let (volume, from) = super::open(settings, &args.volume)?;
-    let sources = find_sources(&volume, &from, &args.remote)?;
+    let from = super::open(settings, &args.volume).await?;
+    let sources = find_sources(&args.volume, &from, &args.remote).await?;
     if args.local == Path::new("-") {
-        return get_to_stdout(&volume, from, sources.paths, settings).await;
+        return get_to_stdout(args.volume, from, sources.paths, settings).await;
     }
     let (to, pairs) = destinations(&args.local, sources)?;
-    let name = volume.name().to_owned();
+    let name = args.volume;
     let names = Names { from: Place::Volume(name.clone()), to: Place::Folder(to.path().into()) };
-    let index = super::volumes(settings)?.index_path(&name);
+    let index = super::volumes(settings).await?.index_path(&name);
+    let to = Side::Folder(to);
     Job { verb: "got", from, to, pairs, overwrite: args.force, index, names }.run(settings).await
 }
 
@@ -63,27 +64,26 @@ struct Sources {
     many: bool,
 }
 
-fn find_sources(volume: &Volume, tree: &Tree, remote: &str) -> Result<Sources> {
+async fn find_sources(volume: &str, files: &Side, remote: &str) -> Result<Sources> {
     let failed = |error: io::Error| {
-        CliError::failed(format!("can't read `{}` in volume `{}`", one_line(remote), volume.name()))
+        CliError::failed(format!("can't read `{}` in volume `{volume}`", one_line(remote)))
             .cause(error)
     };
-    let path = super::parse_path(volume.name(), remote)?;
-    if tree.find(&path).map_err(failed)?.is_some() {
+    let path = super::parse_path(volume, remote)?;
+    if files.find(&path).await.map_err(failed)?.is_some() {
         return Ok(Sources { paths: vec![path], many: false });
     }
     if !Pattern::is_pattern(remote) {
-        return Err(super::nothing_at(volume, tree, &path));
+        return Err(super::nothing_at(volume, files, &path).await);
     }
     let pattern = Pattern::parse(remote).map_err(|error| {
         CliError::usage(format!("`{}` isn't a pattern", one_line(remote))).cause(error)
     })?;
-    let paths = pattern.matches(tree).map_err(failed)?;
+    let paths = files.matches(&pattern).await.map_err(failed)?;
     if paths.is_empty() {
-        let message =
-            format!("nothing matches `{}` in volume `{}`", one_line(remote), volume.name());
+        let message = format!("nothing matches `{}` in volume `{volume}`", one_line(remote));
         return Err(CliError::failed(message)
-            .hint(format!("see what is there with `vdeploy volume ls -r {}`", volume.name())));
+            .hint(format!("see what is there with `vdeploy volume ls -r {volume}`")));
     }
     Ok(Sources { paths, many: true })
 }
@@ -124,27 +124,33 @@ fn open_folder(path: &Path) -> Result<Tree> {
 
 /// Writes the files at `paths` to stdout one after another, those in folders by name.
 async fn get_to_stdout(
-    volume: &Volume,
-    tree: Tree,
+    volume: String,
+    from: Side,
     paths: Vec<VolumePath>,
     settings: &Settings,
 ) -> Result<Exit> {
     let mut files = Vec::new();
     for path in &paths {
-        collect_files(&tree, path, &mut files).map_err(|error| {
+        collect_files(&from, path, &mut files).await.map_err(|error| {
             CliError::failed(format!("can't read `{}`", super::shown(path))).cause(error)
         })?;
     }
     let bar = Arc::new(TransferBar::streaming(&settings.printer));
     let shared = bar.clone();
     // Nothing is left behind when this is killed, so Ctrl-C may just do that.
-    let got = tokio::task::spawn_blocking(move || {
-        let (mut stdout, cancel) = (io::stdout().lock(), CancellationToken::new());
-        files.iter().try_for_each(|file| {
-            get_stream(&tree, file, &mut stdout, &cancel, &|event| shared.show(event)).map(drop)
-        })
-    });
-    let result = got.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    let result = match from {
+        Side::Folder(tree) => {
+            let got = move || {
+                let (mut stdout, cancel) = (io::stdout().lock(), CancellationToken::new());
+                files.iter().try_for_each(|file| {
+                    get_stream(&tree, file, &mut stdout, &cancel, &|event| shared.show(event))
+                        .map(drop)
+                })
+            };
+            blocking(got).await
+        }
+        Side::Bucket(folder) => stream_all(&folder, &files, &shared).await,
+    };
     bar.clear();
     match result {
         // Whoever reads has seen enough.
@@ -152,7 +158,7 @@ async fn get_to_stdout(
             Ok(Exit::Ok)
         }
         result => {
-            let from = Place::Volume(volume.name().into());
+            let from = Place::Volume(volume);
             let names = Names { from, to: Place::Folder("stdout".into()) };
             result.map_err(|error| names.explain(error))?;
             Ok(Exit::Ok)
@@ -160,13 +166,29 @@ async fn get_to_stdout(
     }
 }
 
-fn collect_files(tree: &Tree, path: &VolumePath, files: &mut Vec<VolumePath>) -> io::Result<()> {
-    match tree.find(path)? {
+async fn stream_all(
+    folder: &BucketFolder,
+    files: &[VolumePath],
+    bar: &TransferBar,
+) -> std::result::Result<(), TransferError> {
+    let mut stdout = io::stdout();
+    for file in files {
+        get_bucket_stream(folder, file, &mut stdout, &|event| bar.show(event)).await?;
+    }
+    Ok(())
+}
+
+async fn collect_files(
+    side: &Side,
+    path: &VolumePath,
+    files: &mut Vec<VolumePath>,
+) -> io::Result<()> {
+    match side.find(path).await? {
         Some(stat) if stat.kind == Kind::Folder => {
-            for entry in tree.list(path)? {
+            for entry in side.list(path).await? {
                 match entry.name.to_str() {
                     Some(name) if matches!(entry.stat.kind, Kind::File | Kind::Folder) => {
-                        collect_files(tree, &path.join(name), files)?;
+                        Box::pin(collect_files(side, &path.join(name), files)).await?;
                     }
                     _ => {}
                 }

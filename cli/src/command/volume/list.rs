@@ -12,8 +12,8 @@ use crate::ui::table::Table;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
-pub(crate) fn run(_args: &Args, settings: &Settings) -> Result<Exit> {
-    let records = super::volumes(settings)?.list().map_err(super::explain)?;
+pub(crate) async fn run(_args: &Args, settings: &Settings) -> Result<Exit> {
+    let records = super::volumes(settings).await?.list().await.map_err(super::explain)?;
     let printer = settings.printer;
     if printer.json {
         printer.data_json(&records)?;

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use vdeploy_runtime::storage::{Kind, Stat, Tree, VolumePath};
+use vdeploy_runtime::storage::{Kind, Side, Stat, VolumePath};
 
 use crate::error::{CliError, Exit, Result};
 use crate::settings::Settings;
@@ -39,17 +39,18 @@ struct Row {
     modified: Option<Timestamp>,
 }
 
-pub(crate) fn run(args: &Args, settings: &Settings) -> Result<Exit> {
-    let (volume, tree) = super::open(settings, &args.volume)?;
-    let path = super::parse_path(volume.name(), &args.path)?;
+pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
+    let files = super::open(settings, &args.volume).await?;
+    let path = super::parse_path(&args.volume, &args.path)?;
     let failed = |error: std::io::Error| {
         CliError::failed(format!("can't list `{}`", super::shown(&path))).cause(error)
     };
-    let stat = tree.find(&path).map_err(failed)?;
-    let stat = stat.ok_or_else(|| super::nothing_at(&volume, &tree, &path))?;
+    let Some(stat) = files.find(&path).await.map_err(failed)? else {
+        return Err(super::nothing_at(&args.volume, &files, &path).await);
+    };
     let mut rows = Vec::new();
     if stat.kind == Kind::Folder {
-        collect(&tree, &path, args.recursive, &mut rows).map_err(failed)?;
+        collect(&files, &path, args.recursive, &mut rows).await.map_err(failed)?;
     } else {
         rows.push(row(path.to_string(), &stat));
     }
@@ -57,17 +58,17 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn collect(
-    tree: &Tree,
+async fn collect(
+    files: &Side,
     folder: &VolumePath,
     recursive: bool,
     rows: &mut Vec<Row>,
 ) -> std::io::Result<()> {
-    for entry in tree.list(folder)? {
+    for entry in files.list(folder).await? {
         let path = folder.join(&entry.name.to_string_lossy());
         rows.push(row(path.to_string(), &entry.stat));
         if recursive && entry.stat.kind == Kind::Folder && entry.name.to_str().is_some() {
-            collect(tree, &path, recursive, rows)?;
+            Box::pin(collect(files, &path, recursive, rows)).await?;
         }
     }
     Ok(())

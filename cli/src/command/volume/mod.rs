@@ -13,7 +13,7 @@ mod stdin;
 mod transfer;
 
 use clap::Subcommand;
-use vdeploy_runtime::storage::{Tree, Volume, VolumePath, Volumes, VolumesError};
+use vdeploy_runtime::storage::{Side, VolumePath, VolumeStore, VolumesError};
 
 use crate::error::{CliError, Exit, Result, did_you_mean};
 use crate::settings::Settings;
@@ -43,37 +43,26 @@ enum Command {
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     match args.command {
-        Command::Create(args) => create::run(&args, settings),
-        Command::List(args) => list::run(&args, settings),
-        Command::Ls(args) => ls::run(&args, settings),
+        Command::Create(args) => create::run(&args, settings).await,
+        Command::List(args) => list::run(&args, settings).await,
+        Command::Ls(args) => ls::run(&args, settings).await,
         Command::Put(args) => put::run(args, settings).await,
         Command::Get(args) => get::run(args, settings).await,
-        Command::Rm(args) => rm::run(&args, settings),
+        Command::Rm(args) => rm::run(&args, settings).await,
         Command::Cp(args) => cp::run(args, settings).await,
-        Command::Rename(args) => rename::run(&args, settings),
-        Command::Delete(args) => delete::run(&args, settings),
+        Command::Rename(args) => rename::run(&args, settings).await,
+        Command::Delete(args) => delete::run(&args, settings).await,
     }
 }
 
-/// The volumes of the environment that was chosen.
-fn volumes(settings: &Settings) -> Result<Volumes> {
-    if settings.target != "local" {
-        return Err(CliError::usage(format!(
-            "volumes of target `{}` can't be reached yet",
-            settings.target
-        ))
-        .hint("use `--target local`"));
-    }
-    Ok(Volumes::of(&settings.home.environment(&settings.environment)))
+/// The volumes of the environment and the target that were chosen.
+async fn volumes(settings: &Settings) -> Result<VolumeStore> {
+    Ok(settings.base.volumes().await?)
 }
 
-/// Volume `name` and its files.
-fn open(settings: &Settings, name: &str) -> Result<(Volume, Tree)> {
-    let volume = volumes(settings)?.open(name).map_err(explain)?;
-    let tree = volume
-        .tree()
-        .map_err(|error| CliError::failed(format!("can't open volume `{name}`")).cause(error))?;
-    Ok((volume, tree))
+/// The files of volume `name`.
+async fn open(settings: &Settings, name: &str) -> Result<Side> {
+    volumes(settings).await?.open(name).await.map_err(explain)
 }
 
 /// A path in a volume, as typed.
@@ -105,17 +94,27 @@ fn explain(error: VolumesError) -> CliError {
         VolumesError::NotEmpty(name) => {
             plain.hint(format!("delete its files too with `vdeploy volume delete {name} -y`"))
         }
+        VolumesError::Fixed(name) => {
+            plain.hint(format!("make a new one, and copy the files of `{name}` to it"))
+        }
+        VolumesError::Aws(error) => {
+            let failed = CliError::failed(error.to_string()).cause(&error.cause);
+            match error.hint() {
+                Some(hint) => failed.hint(hint),
+                None => failed,
+            }
+        }
         VolumesError::Io { source, .. } => plain.cause(source),
     }
 }
 
 /// The error for a path that names nothing, with the name it was probably meant to be.
-fn nothing_at(volume: &Volume, tree: &Tree, path: &VolumePath) -> CliError {
-    let name = volume.name();
+async fn nothing_at(name: &str, files: &Side, path: &VolumePath) -> CliError {
     let parent = path.parent();
     let error = CliError::failed(format!("`{}` isn't in volume `{name}`", shown(path)));
-    let names: Vec<_> = tree
+    let names: Vec<_> = files
         .list(&parent)
+        .await
         .unwrap_or_default()
         .into_iter()
         .filter_map(|entry| entry.name.into_string().ok())

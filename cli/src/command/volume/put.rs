@@ -2,14 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
-use vdeploy_runtime::storage::transfer::{Pair, put_stream};
-use vdeploy_runtime::storage::{Kind, Pattern, Tree, VolumePath, stat_path};
+use vdeploy_runtime::storage::transfer::{Pair, put_bucket_stream, put_stream};
+use vdeploy_runtime::storage::{Kind, Pattern, Side, Tree, VolumePath, stat_path};
 
 use super::stdin::Stdin;
-use super::transfer::{Job, Names, Place, interruptible};
+use super::transfer::{Job, Names, Place, blocking, interruptible};
 use crate::error::{CliError, Exit, Result};
 use crate::settings::Settings;
 use crate::ui::one_line;
@@ -46,14 +47,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    let (volume, to) = super::open(settings, &args.volume)?;
+    let to = super::open(settings, &args.volume).await?;
     if args.local == Path::new("-") {
         return put_stdin(args, to, settings).await;
     }
-    let name = volume.name().to_owned();
+    let name = args.volume.clone();
     let (from, pairs) = find_sources(&args)?;
     let names = Names { from: Place::Folder(from.path().into()), to: Place::Volume(name.clone()) };
-    let index = super::volumes(settings)?.index_path(&name);
+    let index = super::volumes(settings).await?.index_path(&name);
+    let from = Side::Folder(from);
     Job { verb: "put", from, to, pairs, overwrite: args.force, index, names }.run(settings).await
 }
 
@@ -144,7 +146,7 @@ fn cannot_read(local: &Path) -> CliError {
     CliError::failed(format!("can't read `{}`", one_line(&local.to_string_lossy())))
 }
 
-async fn put_stdin(args: Args, tree: Tree, settings: &Settings) -> Result<Exit> {
+async fn put_stdin(args: Args, files: Side, settings: &Settings) -> Result<Exit> {
     let Args { volume, remote, force, .. } = args;
     let path = super::parse_path(&volume, &remote)?;
     if path.is_root() || remote.ends_with('/') {
@@ -152,14 +154,23 @@ async fn put_stdin(args: Args, tree: Tree, settings: &Settings) -> Result<Exit> 
             .hint(format!("`vdeploy volume put {volume} - clips/name.mp4`")));
     }
     let printer = settings.printer;
-    let (start, bar) = (Instant::now(), std::sync::Arc::new(TransferBar::streaming(&printer)));
+    let (start, bar) = (Instant::now(), Arc::new(TransferBar::streaming(&printer)));
     let (shared, to) = (bar.clone(), path.clone());
     let cancel = CancellationToken::new();
     let (token, mut stdin) = (cancel.clone(), Stdin::until(&cancel)?);
-    let put = interruptible(&cancel, move || {
-        put_stream(&mut stdin, &tree, &to, force, &token, &|event| shared.show(event))
-    });
-    let result = put.await;
+    let result = match files {
+        Side::Folder(tree) => {
+            let put = move || {
+                put_stream(&mut stdin, &tree, &to, force, &token, &|event| shared.show(event))
+            };
+            interruptible(&cancel, blocking(put)).await
+        }
+        Side::Bucket(folder) => {
+            let events = Arc::new(move |event| shared.show(event));
+            let put = put_bucket_stream(stdin, &folder, &to, force, &token, events);
+            interruptible(&cancel, put).await
+        }
+    };
     bar.clear();
     let names = Names { from: Place::Folder("stdin".into()), to: Place::Volume(volume) };
     let bytes = result.map_err(|error| names.explain(error))?;

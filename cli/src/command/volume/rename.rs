@@ -17,16 +17,16 @@ pub(crate) struct Args {
     yes: bool,
 }
 
-pub(crate) fn run(args: &Args, settings: &Settings) -> Result<Exit> {
+pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
     let Args { name, new, yes } = args;
-    let volumes = super::volumes(settings)?;
-    volumes.open(name).map_err(super::explain)?;
+    let volumes = super::volumes(settings).await?;
+    volumes.open(name).await.map_err(super::explain)?;
     let question =
         format!("Rename volume `{name}` to `{new}`? Functions that use it won't find it.");
     if !yes && !settings.printer.confirm(&question, settings.interactive)? {
         return Err(CliError::failed(format!("volume `{name}` was not renamed")));
     }
-    volumes.rename(name, new).map_err(super::explain)?;
+    volumes.rename(name, new).await.map_err(super::explain)?;
     settings.printer.done(format!("renamed volume `{name}` to `{new}`"));
     Ok(Exit::Ok)
 }

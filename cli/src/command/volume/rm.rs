@@ -17,25 +17,27 @@ pub(crate) struct Args {
     recursive: bool,
 }
 
-pub(crate) fn run(args: &Args, settings: &Settings) -> Result<Exit> {
-    let (volume, tree) = super::open(settings, &args.volume)?;
-    let path = super::parse_path(volume.name(), &args.path)?;
+pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
+    let volumes = super::volumes(settings).await?;
+    let volume = args.volume.as_str();
+    let files = volumes.open(volume).await.map_err(super::explain)?;
+    let path = super::parse_path(volume, &args.path)?;
     let shown = super::shown(&path);
     let failed = |error: std::io::Error| {
-        CliError::failed(format!("can't remove `{shown}` from volume `{}`", volume.name()))
-            .cause(error)
+        CliError::failed(format!("can't remove `{shown}` from volume `{volume}`")).cause(error)
     };
     if path.is_root() {
         return Err(CliError::usage("the root of a volume can't be removed")
-            .hint(format!("delete the volume: `vdeploy volume delete {}`", volume.name())));
+            .hint(format!("delete the volume: `vdeploy volume delete {volume}`")));
     }
-    let stat = tree.find_itself(&path).map_err(failed)?;
-    let stat = stat.ok_or_else(|| super::nothing_at(&volume, &tree, &path))?;
+    let Some(stat) = files.find_itself(&path).await.map_err(failed)? else {
+        return Err(super::nothing_at(volume, &files, &path).await);
+    };
     if stat.kind == Kind::Folder && !args.recursive {
         return Err(CliError::failed(format!("`{shown}` is a folder"))
-            .hint(format!("remove it with `vdeploy volume rm -r {} {shown}`", volume.name())));
+            .hint(format!("remove it with `vdeploy volume rm -r {volume} {shown}`")));
     }
-    volume.remove(&path).map_err(failed)?;
+    volumes.remove(volume, &path).await.map_err(super::explain)?;
     settings.printer.done(format!("removed `{shown}`"));
     Ok(Exit::Ok)
 }

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
-use vdeploy_runtime::storage::transfer::{
-    Event, Failed, Pair, Skipped, Summary, Transfer, TransferError,
-};
-use vdeploy_runtime::storage::{Kind, Tree, VolumePath};
+use vdeploy_runtime::storage::transfer::{Event, Failed, Pair, Skipped, Summary, TransferError};
+use vdeploy_runtime::storage::{Copying, Kind, Side, VolumePath};
 
 use crate::error::{CliError, Exit, Result};
 use crate::settings::Settings;
@@ -22,8 +20,8 @@ const NAMED: usize = 20;
 pub(super) struct Job {
     /// `put`, `got` or `copied`.
     pub(super) verb: &'static str,
-    pub(super) from: Tree,
-    pub(super) to: Tree,
+    pub(super) from: Side,
+    pub(super) to: Side,
     pub(super) pairs: Vec<Pair>,
     pub(super) overwrite: bool,
     pub(super) index: PathBuf,
@@ -73,13 +71,14 @@ impl Job {
         let shared = bar.clone();
         let cancel = CancellationToken::new();
         let token = cancel.clone();
-        let result = interruptible(&cancel, move || {
-            let events = move |event: Event| shared.show(event);
-            let index = Some(index);
-            let (from, to, events, cancel) = (&from, &to, &events, &token);
-            Transfer { from, to, pairs, overwrite, index, cancel, events }.run()
-        });
-        let result = result.await;
+        let copying = Copying {
+            pairs,
+            overwrite,
+            index: Some(index),
+            cancel: token,
+            events: Arc::new(move |event: Event| shared.show(event)),
+        };
+        let result = interruptible(&cancel, from.copy_to(to, copying)).await;
         bar.clear();
         let summary = result.map_err(|error| names.explain(error))?;
         if printer.json {
@@ -91,19 +90,26 @@ impl Job {
     }
 }
 
-/// Runs blocking work that watches `cancel`, which Ctrl-C cancels, and waits until it has stopped.
-pub(super) async fn interruptible<T: Send + 'static>(
+/// Waits for work that watches `cancel`, which Ctrl-C cancels, also until it has stopped.
+pub(super) async fn interruptible<T>(
     cancel: &CancellationToken,
-    work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
+    work: impl Future<Output = Result<T, TransferError>>,
 ) -> Result<T, TransferError> {
-    let mut task = tokio::task::spawn_blocking(work);
-    let finished = tokio::select! {
-        finished = &mut task => finished,
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        finished = &mut work => finished,
         _ = tokio::signal::ctrl_c() => {
             cancel.cancel();
-            task.await
+            work.await
         }
-    };
+    }
+}
+
+/// Runs work that blocks where it may.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
+) -> Result<T, TransferError> {
+    let finished = tokio::task::spawn_blocking(work).await;
     // A panic of the work goes on here.
     finished.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -240,6 +240,7 @@ mod tests {
             environment: "main".into(),
             version: 1,
             function: serde_json::from_value(function).unwrap(),
+            engine: crate::aws::layout::Engine::Local,
             args: json!({}),
             overwrite: false,
             fresh: false,

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
-use super::queue::{Queue, timestamp, to_json};
-use super::record::CallState;
-use crate::wire::{Failure, Outcome, Progress};
+use super::queue::{Queue, optional_json, timestamp, to_json};
+use super::record::{AttemptRecord, CallState};
+use crate::wire::{CallId, Failure, Outcome, Progress};
 
 /// The comparison with 0 is for SQLite, which takes the index of those that were put off only when
 /// told that no others are wanted.
@@ -168,6 +168,48 @@ impl Queue {
                  WHERE seq = ?1 AND attempt = ?2 AND state = 'running'",
             )?
             .execute(params![seq, attempt, value.to_string()])?;
+        Ok(())
+    }
+
+    /// What the next attempt of a call that has not ended gets back.
+    pub(super) fn checkpoint(&self, id: &CallId) -> rusqlite::Result<Option<Value>> {
+        let found = self
+            .db
+            .prepare_cached("SELECT checkpoint FROM calls WHERE id = ?1")?
+            .query_row([&id.0], |row| optional_json(row, 0))
+            .optional()?;
+        Ok(found.flatten())
+    }
+
+    /// Gives a call that was just recorded a past: attempts that were made on other machines, and
+    /// what the last of them stored.
+    pub(super) fn set_past(
+        &self,
+        id: &CallId,
+        attempts: &[AttemptRecord],
+        checkpoint: Option<&Value>,
+    ) -> rusqlite::Result<()> {
+        let count = attempts.last().map_or(0, |last| last.attempt);
+        let seq: i64 = self
+            .db
+            .prepare_cached(
+                "UPDATE calls SET attempt = ?2, checkpoint = ?3 WHERE id = ?1 RETURNING seq",
+            )?
+            .query_row(params![id.0, count, checkpoint.map(Value::to_string)], |row| row.get(0))?;
+        let mut insert = self.db.prepare_cached(
+            "INSERT INTO attempts (call, attempt, started, ended, progress, failure)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        for attempt in attempts {
+            insert.execute(params![
+                seq,
+                attempt.attempt,
+                attempt.started.as_millisecond(),
+                attempt.ended.unwrap_or(attempt.started).as_millisecond(),
+                attempt.progress.as_ref().map(to_json),
+                attempt.failure.as_ref().map(to_json),
+            ])?;
+        }
         Ok(())
     }
 

@@ -28,6 +28,7 @@ use std::sync::Arc;
 pub use admission::{Difference, Placement};
 pub use attendance::Attendance;
 pub use executor::{Interest, Mode};
+pub(crate) use id::ordered_id;
 pub use listing::CallFilter;
 pub use observation::Observation;
 pub use queue::QueueError;
@@ -36,6 +37,7 @@ pub use schedule::{Capacity, Shortfall};
 pub use setup::{Setup, machine_capacity};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::clock;
 use crate::home::Home;
@@ -65,6 +67,9 @@ pub enum DispatchError {
         /// Why.
         source: io::Error,
     },
+    /// AWS said no, or nothing.
+    #[error("can't {}: {}", .0.doing, .0.cause)]
+    Aws(#[from] crate::aws::AwsError),
     /// The executor's task is gone.
     #[error("the executor ended without a word")]
     Ended,
@@ -101,6 +106,29 @@ impl LocalDispatcher {
         self.writer.write(move |queue| queue.insert(&id, &call, now)).await?;
         self.setup.failpoint.hit("accept");
         Ok(())
+    }
+
+    /// Records a call that was begun on another machine: with the attempts made there, and what
+    /// the last of them stored.
+    pub(crate) async fn submit_begun(
+        &self,
+        id: &CallId,
+        call: NewCall,
+        attempts: Vec<AttemptRecord>,
+        checkpoint: Option<Value>,
+    ) -> Result<(), DispatchError> {
+        let (id, now) = (id.clone(), clock::now());
+        let submit = move |queue: &Queue| {
+            queue.insert(&id, &call, now)?;
+            queue.set_past(&id, &attempts, checkpoint.as_ref())
+        };
+        Ok(self.writer.write(submit).await?)
+    }
+
+    /// What the next attempt of a call would get back.
+    pub(crate) async fn checkpoint(&self, id: &CallId) -> Result<Option<Value>, DispatchError> {
+        let id = id.clone();
+        Ok(self.writer.write(move |queue| queue.checkpoint(&id)).await?)
     }
 
     /// Asks for a call to be cancelled without waiting until that is recorded.

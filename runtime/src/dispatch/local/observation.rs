@@ -29,6 +29,11 @@ impl Observation {
         Observation { told }
     }
 
+    /// What `told` tells.
+    pub(crate) fn of(told: mpsc::UnboundedReceiver<Told>) -> Self {
+        Observation { told }
+    }
+
     /// What is told next: first of all [`Told::Attached`] or [`Told::Detached`]. Safe to cancel.
     pub async fn next(&mut self) -> Told {
         // The task ends only when nobody listens any more.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::reuse::{Key, Reusable};
+use crate::aws::layout::Engine;
 use crate::dispatch::Callee;
 use crate::function::FunctionSpec;
 use crate::process::ProcessId;
@@ -73,6 +74,8 @@ pub struct NewCall {
     pub version: u64,
     /// The function as deployed.
     pub function: FunctionSpec,
+    /// What runs it; the queue of one machine has only that machine.
+    pub engine: Engine,
     /// Checked arguments.
     pub args: Value,
     /// Outputs that exist may be replaced.
@@ -90,7 +93,7 @@ pub struct NewCall {
 }
 
 /// A call as recorded.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRecord {
     /// Its id.
     pub id: CallId,
@@ -130,7 +133,7 @@ pub struct CallRecord {
 }
 
 /// One try of a call.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptRecord {
     /// From 1.
     pub attempt: u32,

@@ -11,6 +11,7 @@ use super::queue::QueueError;
 use super::record::NewCall;
 use super::writer::Writer;
 use crate::args::ArgsSchema;
+use crate::aws::layout::Engine;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock;
 use crate::function::{Entry, FunctionSpec};
@@ -80,6 +81,7 @@ impl Caller {
                 environment: self.environment.clone(),
                 version: target.version,
                 function: target.function.clone(),
+                engine: Engine::Local,
                 args: target.function.complete(args),
                 overwrite,
                 fresh: false,
@@ -208,6 +210,7 @@ mod tests {
             environment: "main".into(),
             version: 1,
             function: function.clone(),
+            engine: Engine::Local,
             args: json!({}),
             overwrite: false,
             fresh: false,

@@ -2,6 +2,7 @@
 //!
 //! Blocks can be hashed at once and in any order, and those of a hole need no reading.
 
+use std::fmt;
 use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
@@ -43,6 +44,26 @@ impl ContentHash {
     }
 }
 
+impl ContentHash {
+    /// Reads what [`ContentHash`] displays as.
+    pub(super) fn parse(hex: &str) -> Option<Self> {
+        let mut hash = [0; 32];
+        if hex.len() != 64 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (byte, at) in hash.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(&hex[at..at + 2], 16).ok()?;
+        }
+        Some(ContentHash(hash))
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +72,15 @@ mod tests {
     fn a_hole_hashes_like_the_zeros_it_reads_as() {
         let hasher = Hasher::default();
         assert_eq!(hasher.zeros(), hasher.block(&[0; BLOCK as usize]));
+    }
+
+    #[test]
+    fn a_hash_is_read_as_it_is_written_and_nothing_else_is() {
+        let hash = ContentHash::of(10, &[[1; 32]]);
+        assert_eq!(ContentHash::parse(&hash.to_string()), Some(hash));
+        for text in ["", "00", &"x".repeat(64), &"ü".repeat(32), &"+1".repeat(32)] {
+            assert_eq!(ContentHash::parse(text), None, "{text}");
+        }
     }
 
     #[test]

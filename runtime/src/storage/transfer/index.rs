@@ -27,6 +27,16 @@ const BATCH: usize = 512;
 pub(super) struct Index {
     db: Option<Connection>,
     waiting: Vec<Row>,
+    waiting_remote: Vec<RemoteRow>,
+}
+
+/// The content of an object in a bucket.
+#[derive(Debug)]
+struct RemoteRow {
+    bucket: String,
+    key: String,
+    etag: String,
+    hash: ContentHash,
 }
 
 #[derive(Debug)]
@@ -39,7 +49,11 @@ struct Row {
 impl Index {
     /// The index at `path`, made when missing.
     pub(super) fn open(path: Option<&Path>) -> Self {
-        Index { db: path.and_then(|path| connect(path).ok()), waiting: Vec::new() }
+        Index {
+            db: path.and_then(|path| connect(path).ok()),
+            waiting: Vec::new(),
+            waiting_remote: Vec::new(),
+        }
     }
 
     /// The hash of the file that `stat` describes, if it can be known without reading it.
@@ -71,13 +85,68 @@ impl Index {
         }
     }
 
-    fn write(&mut self) {
-        let rows = std::mem::take(&mut self.waiting);
-        if let Some(db) = &mut self.db {
-            // A cache that can't be written is one that knows less.
-            let _ = store(db, &rows);
+    /// The hash of the object `key` of a bucket while it has this ETag.
+    pub(super) fn remote(&self, bucket: &str, key: &str, etag: &str) -> Option<ContentHash> {
+        let sql = "SELECT hash FROM objects WHERE bucket = ? AND key = ? AND etag = ?";
+        let mut query = self.db.as_ref()?.prepare_cached(sql).ok()?;
+        let hash = query.query_row([bucket, key, etag], |row| row.get(0)).optional().ok()??;
+        Some(ContentHash(hash))
+    }
+
+    /// Remembers the hash of an object.
+    pub(super) fn remember_remote(
+        &mut self,
+        bucket: &str,
+        key: &str,
+        etag: &str,
+        hash: ContentHash,
+    ) {
+        let (bucket, key, etag) = (bucket.into(), key.into(), etag.into());
+        self.waiting_remote.push(RemoteRow { bucket, key, etag, hash });
+        if self.waiting_remote.len() >= BATCH {
+            self.write();
         }
     }
+
+    /// The upload that was begun of the file that `stat` describes, and not completed.
+    pub(super) fn upload(&self, bucket: &str, key: &str, stat: &Stat) -> Option<String> {
+        let sql = "SELECT upload FROM uploads WHERE bucket = ? AND key = ? AND file = ?";
+        let mut query = self.db.as_ref()?.prepare_cached(sql).ok()?;
+        let found = query.query_row(params![bucket, key, described(stat)], |row| row.get(0));
+        found.optional().ok()?
+    }
+
+    /// Remembers that an upload was begun; at once, since this process may be killed.
+    pub(super) fn remember_upload(&self, bucket: &str, key: &str, stat: &Stat, upload: &str) {
+        if let Some(db) = &self.db {
+            let _ = db.execute(
+                "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?)",
+                params![bucket, key, described(stat), upload],
+            );
+        }
+    }
+
+    /// Forgets an upload that was completed.
+    pub(super) fn forget_upload(&self, bucket: &str, key: &str) {
+        if let Some(db) = &self.db {
+            let _ = db.execute("DELETE FROM uploads WHERE bucket = ? AND key = ?", [bucket, key]);
+        }
+    }
+
+    fn write(&mut self) {
+        let rows = std::mem::take(&mut self.waiting);
+        let remote = std::mem::take(&mut self.waiting_remote);
+        if let Some(db) = &mut self.db {
+            // A cache that can't be written is one that knows less.
+            let _ = store(db, &rows, &remote);
+        }
+    }
+}
+
+/// Which file it is and as it was, as text.
+fn described(stat: &Stat) -> String {
+    let Stat { size, mtime, ctime, identity: (dev, ino), .. } = stat;
+    format!("{dev} {ino} {size} {mtime} {ctime}")
 }
 
 impl Drop for Index {
@@ -101,12 +170,18 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
          CREATE TABLE IF NOT EXISTS hashes (
              dev INTEGER, ino INTEGER, size INTEGER, mtime INTEGER, ctime INTEGER,
              read_at INTEGER, hash BLOB, PRIMARY KEY (dev, ino)
+         ) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS objects (
+             bucket TEXT, key TEXT, etag TEXT, hash BLOB, PRIMARY KEY (bucket, key)
+         ) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS uploads (
+             bucket TEXT, key TEXT, file TEXT, upload TEXT, PRIMARY KEY (bucket, key)
          ) WITHOUT ROWID;",
     )?;
     Ok(db)
 }
 
-fn store(db: &mut Connection, rows: &[Row]) -> rusqlite::Result<()> {
+fn store(db: &mut Connection, rows: &[Row], remote: &[RemoteRow]) -> rusqlite::Result<()> {
     let transaction = db.transaction()?;
     {
         let mut insert = transaction
@@ -116,6 +191,11 @@ fn store(db: &mut Connection, rows: &[Row]) -> rusqlite::Result<()> {
             let [Ok(mtime), Ok(ctime), Ok(read_at)] = times else { continue };
             let (dev, ino) = (signed(stat.identity.0), signed(stat.identity.1));
             insert.execute(params![dev, ino, signed(stat.size), mtime, ctime, read_at, hash.0])?;
+        }
+        let mut insert =
+            transaction.prepare_cached("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)")?;
+        for RemoteRow { bucket, key, etag, hash } in remote {
+            insert.execute(params![bucket, key, etag, hash.0])?;
         }
     }
     transaction.commit()

@@ -5,6 +5,7 @@
 //! before anything is written, copy. Memory doesn't depend on the size of files.
 
 mod blocks;
+mod bucket;
 mod check;
 mod content;
 mod copy;
@@ -24,6 +25,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+pub use self::bucket::{BucketTransfer, get_bucket_stream, put_bucket_stream};
 pub(crate) use self::content::content_hash;
 pub use self::stream::{get_stream, put_stream};
 
@@ -249,6 +251,14 @@ impl Run<'_> {
     fn index(&self) -> std::sync::MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// All files below the root of `tree`, and what they are.
+pub(crate) fn files_in(tree: &Tree) -> io::Result<std::collections::BTreeMap<VolumePath, Stat>> {
+    let pairs = [Pair { from: VolumePath::root(), to: VolumePath::root() }];
+    let found = Found::scan(tree, &pairs, &|_| true)
+        .map_err(|failed| io::Error::new(failed.kind, failed.why))?;
+    Ok(found.files.into_iter().map(|item| (item.from, item.stat)).collect())
 }
 
 /// How many threads read and write: enough to keep a disk busy while others hash.

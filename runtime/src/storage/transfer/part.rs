@@ -59,6 +59,11 @@ impl Part {
         self.found
     }
 
+    /// Its file's name in the staging folder.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn file(&self) -> &File {
         &self.file
     }

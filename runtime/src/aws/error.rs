@@ -1,0 +1,183 @@
+//! What an AWS service says when it says no: what was being done, of what kind, and what helps.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::wire::{Failure, FailureKind};
+
+/// A request that failed, after the client's own retries.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("can't {doing}")]
+pub struct AwsError {
+    /// What was being done, as a verb and its object in backticks.
+    pub doing: String,
+    /// Of what kind it is.
+    pub kind: AwsErrorKind,
+    /// What the service said, in one line.
+    pub cause: String,
+}
+
+/// Kinds of failed requests, by what helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AwsErrorKind {
+    /// There are no credentials.
+    NoCredentials,
+    /// There are, and they are no longer or not yet valid.
+    Expired,
+    /// They lack a permission.
+    Denied,
+    /// It isn't there.
+    NotFound,
+    /// It is there, or changed meanwhile, and the request was conditional.
+    Conflict,
+    /// Too many requests, or too much of something.
+    Throttled,
+    /// Another region, or none.
+    Region,
+    /// The service can't be reached.
+    Network,
+    /// Anything else.
+    Other,
+}
+
+impl AwsError {
+    /// An error of `kind` while `doing` something.
+    pub fn new(doing: impl Into<String>, kind: AwsErrorKind, cause: impl Into<String>) -> Self {
+        AwsError { doing: doing.into(), kind, cause: cause.into() }
+    }
+
+    /// What a client returned while `doing` something.
+    pub fn of<E>(doing: impl Into<String>, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: Error + ProvideErrorMetadata + 'static,
+    {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let kind = kind_of(error, status);
+        let said = match (error.code(), error.message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(code), None) => code.to_owned(),
+            (None, _) => match status {
+                Some(status) if error.as_service_error().is_some() => {
+                    format!("the service answered {status}")
+                }
+                _ => innermost(error),
+            },
+        };
+        AwsError { doing: doing.into(), kind, cause: said.replace('\n', " ") }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self.kind {
+            AwsErrorKind::NoCredentials => {
+                "set `AWS_PROFILE`, or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`; \
+                 `aws sts get-caller-identity` says who you are"
+            }
+            AwsErrorKind::Expired => "sign in again, such as with `aws sso login`",
+            AwsErrorKind::Denied => {
+                "ask for the permission that is named, or use another profile: \
+                 `export AWS_PROFILE=…`"
+            }
+            AwsErrorKind::Region => "name the region: `export AWS_REGION=us-east-1`",
+            AwsErrorKind::Network => "see whether the service can be reached from here",
+            AwsErrorKind::Throttled => "try again in a moment",
+            AwsErrorKind::NotFound | AwsErrorKind::Conflict | AwsErrorKind::Other => return None,
+        };
+        Some(hint.into())
+    }
+
+    /// The same as the failure of a call.
+    pub fn into_failure(self, kind: FailureKind) -> Failure {
+        let hint = self.hint();
+        let failure = Failure::new(kind, self.to_string()).cause(&self.cause);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+fn kind_of<E>(error: &SdkError<E, HttpResponse>, status: Option<u16>) -> AwsErrorKind
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let by_code = error.code().and_then(|code| match code {
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired" => {
+            Some(AwsErrorKind::Expired)
+        }
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnauthorizedOperation"
+        | "AllAccessDisabled"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId" => Some(AwsErrorKind::Denied),
+        "PreconditionFailed" | "ConditionalRequestConflict" | "BucketAlreadyExists" => {
+            Some(AwsErrorKind::Conflict)
+        }
+        "SlowDown"
+        | "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "LimitExceededException" => Some(AwsErrorKind::Throttled),
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraint" => {
+            Some(AwsErrorKind::Region)
+        }
+        _ => None,
+    });
+    by_code.unwrap_or_else(|| match (status, error) {
+        (Some(404), _) => AwsErrorKind::NotFound,
+        (Some(409 | 412), _) => AwsErrorKind::Conflict,
+        (Some(403), _) => AwsErrorKind::Denied,
+        (Some(429 | 503), _) => AwsErrorKind::Throttled,
+        (Some(301), _) => AwsErrorKind::Region,
+        (Some(_), _) => AwsErrorKind::Other,
+        (None, _) => without_answer(&chain(error)),
+    })
+}
+
+/// Why nothing was sent or came back. The client says it only in words.
+fn without_answer(words: &str) -> AwsErrorKind {
+    let words = words.to_ascii_lowercase();
+    if words.contains("credentials") && words.contains("expired") {
+        AwsErrorKind::Expired
+    } else if words.contains("credential") || words.contains("identity") {
+        AwsErrorKind::NoCredentials
+    } else if words.contains("region") {
+        AwsErrorKind::Region
+    } else {
+        AwsErrorKind::Network
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    texts(error).join(": ")
+}
+
+fn innermost(error: &dyn Error) -> String {
+    texts(error).pop().unwrap_or_default()
+}
+
+fn texts(error: &dyn Error) -> Vec<String> {
+    let mut texts = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(error) = next {
+        texts.push(error.to_string());
+        next = error.source();
+    }
+    texts
+}
+
+/// A key within a bucket, as messages name it.
+pub(super) struct Named<'n>(pub(super) &'n str, pub(super) &'n str);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`s3://{}/{}`", self.0, self.1)
+    }
+}
