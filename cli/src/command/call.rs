@@ -69,7 +69,8 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let client = connect(settings).await?;
     let function = client.function(&args.function, None).await?;
     if args.detach {
-        let values = args.input.read(&function, settings)?;
+        let mut values = args.input.read(&function, settings)?;
+        client.send_files(&function, &mut values, args.output.force).await?;
         let options = CallOptions { detached: true, ..args.output.options(args.priority) };
         warn_of_shortfalls(&client, &function, settings);
         let call = client.spawn(&function, values, &options).await?;

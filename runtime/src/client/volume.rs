@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::ClientError;
 use crate::settings::Settings;
-use crate::storage::transfer::{Pair, Summary, Transfer};
-use crate::storage::{Kind, Stat, Tree, VolumePath, Volumes};
+use crate::storage::transfer::{Pair, Summary};
+use crate::storage::{Copying, Kind, Side, Stat, Tree, VolumePath, VolumeStore, Volumes};
 
 /// A volume. Looked up when it is used. Cheap to clone.
 ///
@@ -37,7 +38,7 @@ use crate::storage::{Kind, Stat, Tree, VolumePath, Volumes};
 #[derive(Clone, Debug)]
 pub struct Volume {
     name: String,
-    volumes: Option<Volumes>,
+    volumes: Option<VolumeStore>,
     overwrite: bool,
 }
 
@@ -50,7 +51,8 @@ impl Volume {
 
     /// The volume of that name in an environment.
     pub fn of(home: &crate::home::EnvironmentHome, name: impl Into<String>) -> Self {
-        Volume { volumes: Some(Volumes::of(home)), ..Volume::from_name(name) }
+        let volumes = Some(VolumeStore::Local(Volumes::of(home)));
+        Volume { volumes, ..Volume::from_name(name) }
     }
 
     /// Whether files with other content may be replaced; they may not by default.
@@ -70,7 +72,9 @@ impl Volume {
         let (folder, from) = split(&local, local.is_dir())?;
         let to = destination(remote, &from)?;
         let tree = Tree::open(&folder).map_err(|error| path_error(&folder, error))?;
-        self.transfer(tree, self.tree()?, Pair { from, to }, local.display().to_string()).await
+        let from_here = Side::Folder(tree);
+        let path = local.display().to_string();
+        self.transfer(from_here, self.files().await?, Pair { from, to }, path).await
     }
 
     /// Gets a file, or what is in a folder, out of the volume to `local`, which is its new name, or
@@ -78,8 +82,8 @@ impl Volume {
     pub async fn get(&self, remote: &str, local: impl AsRef<Path>) -> Result<Summary, ClientError> {
         let local = local.as_ref();
         let from = parse(remote)?;
-        let source = self.tree()?;
-        let found = source.find(&from).map_err(|error| path_error(remote, error))?;
+        let source = self.files().await?;
+        let found = source.find(&from).await.map_err(|error| path_error(remote, error))?;
         let is_folder = found.is_some_and(|stat| stat.kind == Kind::Folder);
         let (folder, to) = match (is_folder, local.is_dir()) {
             (true, _) => (local.to_owned(), VolumePath::root()),
@@ -88,51 +92,48 @@ impl Volume {
         };
         std::fs::create_dir_all(&folder).map_err(|error| path_error(&folder, error))?;
         let tree = Tree::open(&folder).map_err(|error| path_error(&folder, error))?;
-        self.transfer(source, tree, Pair { from, to }, remote.to_owned()).await
+        self.transfer(source, Side::Folder(tree), Pair { from, to }, remote.to_owned()).await
     }
 
     /// What is in a folder of the volume, by name; the root is `/`.
     pub async fn ls(&self, folder: &str) -> Result<Vec<(VolumePath, Stat)>, ClientError> {
         let path = parse(folder)?;
-        let entries = self.tree()?.list(&path).map_err(|error| path_error(folder, error))?;
+        let entries = self.files().await?.list(&path).await;
+        let entries = entries.map_err(|error| path_error(folder, error))?;
         let entry =
             |entry: crate::storage::Entry| Some((path.join(entry.name.to_str()?), entry.stat));
         Ok(entries.into_iter().filter_map(entry).collect())
     }
 
-    fn tree(&self) -> Result<Tree, ClientError> {
-        let volume = self.volumes()?.open(&self.name)?;
-        volume.tree().map_err(|error| path_error(&self.name, error))
+    async fn files(&self) -> Result<Side, ClientError> {
+        Ok(self.volumes().await?.open(&self.name).await?)
     }
 
-    fn volumes(&self) -> Result<Volumes, ClientError> {
-        if let Some(volumes) = &self.volumes {
-            return Ok(volumes.clone());
+    async fn volumes(&self) -> Result<VolumeStore, ClientError> {
+        match &self.volumes {
+            Some(volumes) => Ok(volumes.clone()),
+            None => Ok(Settings::from_env()?.volumes().await?),
         }
-        let settings = Settings::from_env()?;
-        Ok(Volumes::of(&settings.home.environment(&settings.environment)))
     }
 
     async fn transfer(
         &self,
-        from: Tree,
-        to: Tree,
+        from: Side,
+        to: Side,
         pair: Pair,
         path: String,
     ) -> Result<Summary, ClientError> {
         let cancel = CancellationToken::new();
-        let (overwrite, index) = (self.overwrite, Some(self.volumes()?.index_path(&self.name)));
-        let token = cancel.clone();
-        let run = move || {
-            let pairs = vec![pair];
-            let events = |_| {};
-            let (from, to, cancel) = (&from, &to, &token);
-            Transfer { from, to, pairs, overwrite, index, cancel, events: &events }.run()
+        let copying = Copying {
+            pairs: vec![pair],
+            overwrite: self.overwrite,
+            index: Some(self.volumes().await?.index_path(&self.name)),
+            cancel: cancel.clone(),
+            events: Arc::new(|_| {}),
         };
         let stop = cancel.drop_guard();
-        let done = tokio::task::spawn_blocking(run).await;
+        let done = from.copy_to(to, copying).await;
         stop.disarm();
-        let done = done.map_err(|error| path_error(&path, io::Error::other(error)))?;
         done.map_err(|source| ClientError::Transfer { path, source })
     }
 }

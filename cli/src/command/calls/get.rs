@@ -26,7 +26,8 @@ pub(super) async fn run(args: Args, client: Client, settings: &Settings) -> Resu
         client.wait(&id).await?;
         record = client.record(&id).await?;
     }
-    let why = client.dispatcher().why(&id).await.map_err(vdeploy_runtime::client::ClientError::from)?;
+    let why =
+        client.dispatcher().why(&id).await.map_err(vdeploy_runtime::client::ClientError::from)?;
     crate::command::call::close(client, settings).await?;
     if settings.printer.json {
         settings.printer.data_json(&record)?;

@@ -4,13 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
 
 use super::check::{Alike, check_doubles, compare, remote_hash};
 use super::journal::Journal;
 use super::{
-    PART, Placed, Problem, Run, announce, blocking, fatal, hash_blocks, noted_hash, part_ranges,
-    read_part, summed,
+    PART, Parts, Placed, Problem, Run, announce, blocking, fatal, hash_blocks, noted_hash,
+    part_ranges, read_part, summed,
 };
 use crate::aws::AwsErrorKind;
 use crate::storage::bucket::{BucketFile, file_stat, stat_of as noted_stat, to_io};
@@ -183,7 +182,8 @@ impl Fetch {
 
     async fn get_whole(self) -> Result<Placed, Problem> {
         let room = self.run.room(self.file.size).await;
-        let got = self.run.remote.bucket().get(&self.key()).await;
+        let key = self.key();
+        let got = self.run.unless_stopped(self.run.remote.bucket().get(&key)).await?;
         let got = got.map_err(|error| self.unreadable(to_io(error)))?;
         let (head, bytes) = got.ok_or_else(|| self.unreadable(io::ErrorKind::NotFound.into()))?;
         let (like, noted) = (noted_stat(&head), noted_hash(&head.metadata));
@@ -237,8 +237,7 @@ impl Fetch {
         journal: &Arc<Journal>,
         arrived: &[usize],
     ) -> Result<(Vec<BlockHash>, u64), Problem> {
-        let (mut tasks, mut ranges) = (JoinSet::new(), Vec::new());
-        let mut resumed = 0;
+        let (mut ranges, mut resumed) = (Parts::new(), 0);
         for (number, (start, end)) in part_ranges(self.file.size).enumerate() {
             let room = self.run.room(end - start).await;
             let here = arrived.contains(&number);
@@ -246,7 +245,7 @@ impl Fetch {
                 resumed += end - start;
             }
             let (this, part, journal) = (Arc::clone(self), Arc::clone(part), Arc::clone(journal));
-            tasks.spawn(async move {
+            let more = ranges.spawn(async move {
                 let hashes = match here {
                     true => this.reread(part, (start, end)).await?,
                     false => this.fetch(part, journal, number, (start, end)).await?,
@@ -255,13 +254,11 @@ impl Fetch {
                 this.run.tell(Event::Advanced { bytes: end - start });
                 Ok((number, hashes))
             });
-            while let Some(ended) = tasks.try_join_next() {
-                ranges.push(joined(ended)?);
+            if !more {
+                break;
             }
         }
-        while let Some(ended) = tasks.join_next().await {
-            ranges.push(joined(ended)?);
-        }
+        let mut ranges: Vec<(usize, Vec<BlockHash>)> = ranges.finish().await?;
         ranges.sort_by_key(|(number, _)| *number);
         Ok((ranges.into_iter().flat_map(|(_, hashes)| hashes).collect(), resumed))
     }
@@ -274,7 +271,9 @@ impl Fetch {
         (start, end): (u64, u64),
     ) -> Result<Vec<BlockHash>, Problem> {
         let bucket = self.run.remote.bucket();
-        let got = bucket.range(&self.key(), start, end, Some(&self.file.etag)).await;
+        let key = self.key();
+        let got = bucket.range(&key, start, end, Some(&self.file.etag));
+        let got = self.run.unless_stopped(got).await?;
         let bytes: Bytes = got.map_err(|error| match error.kind {
             AwsErrorKind::Conflict => self.changed(),
             _ => self.unreadable(to_io(error)),
@@ -351,10 +350,4 @@ impl Fetch {
     fn changed(&self) -> Problem {
         super::changed(&self.item.from)
     }
-}
-
-type Range = (usize, Vec<BlockHash>);
-
-fn joined(ended: Result<Result<Range, Problem>, tokio::task::JoinError>) -> Result<Range, Problem> {
-    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -94,6 +94,8 @@ struct Run {
     hasher: Hasher,
     /// In KiB.
     buffers: Arc<Semaphore>,
+    /// Cancelled with the transfer, and when nothing more can be written.
+    stop: CancellationToken,
 }
 
 /// Why a file isn't in its place.
@@ -115,7 +117,8 @@ impl Run {
     fn new(transfer: BucketTransfer, remote: BucketFolder) -> Self {
         let index = Mutex::new(Index::open(transfer.index.as_deref()));
         let buffers = Arc::new(Semaphore::new(BUFFERED >> 10));
-        Run { transfer, remote, index, hasher: Hasher::default(), buffers }
+        let stop = transfer.cancel.child_token();
+        Run { transfer, remote, index, hasher: Hasher::default(), buffers, stop }
     }
 
     fn tell(&self, event: Event) {
@@ -134,7 +137,7 @@ impl Run {
     }
 
     /// Does `work` for each of `items`, many at a time. A file that fails is told in the summary;
-    /// whatever else fails ends it.
+    /// whatever else fails ends it, when what is on its way has stopped.
     async fn each<I, F>(
         self: &Arc<Self>,
         items: Vec<I>,
@@ -143,20 +146,17 @@ impl Run {
     where
         F: Future<Output = Result<Placed, Problem>> + Send + 'static,
     {
-        let (mut summary, mut tasks) = (Summary::default(), JoinSet::new());
-        let mut items = items.into_iter();
+        let (mut summary, mut fatal) = (Summary::default(), None);
+        let (mut tasks, mut items) = (JoinSet::new(), items.into_iter());
         loop {
             while tasks.len() < FILES
+                && !self.stop.is_cancelled()
                 && let Some(item) = items.next()
             {
                 tasks.spawn(work(Arc::clone(self), item));
             }
-            let ended = tokio::select! {
-                ended = tasks.join_next() => ended,
-                () = self.transfer.cancel.cancelled() => return Err(TransferError::Cancelled),
-            };
-            let Some(ended) = ended else { return Ok(summary) };
-            match ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
+            let Some(ended) = tasks.join_next().await else { break };
+            match joined(ended) {
                 Ok(placed) => {
                     summary.files += 1;
                     summary.bytes += placed.bytes;
@@ -164,10 +164,71 @@ impl Run {
                     self.tell(Event::Placed);
                 }
                 Err(Problem::File(failed)) => summary.failed.push(failed),
-                Err(Problem::Fatal(error)) => return Err(error),
+                Err(Problem::Fatal(error)) => {
+                    self.stop.cancel();
+                    fatal.get_or_insert(error);
+                }
             }
         }
+        match fatal {
+            _ if self.transfer.cancel.is_cancelled() => Err(TransferError::Cancelled),
+            Some(error) => Err(error),
+            None => Ok(summary),
+        }
     }
+
+    /// Waits for a request, unless it is told to stop.
+    async fn unless_stopped<T>(&self, request: impl Future<Output = T>) -> Result<T, Problem> {
+        tokio::select! {
+            answer = request => Ok(answer),
+            () = self.stop.cancelled() => Err(Problem::Fatal(TransferError::Cancelled)),
+        }
+    }
+}
+
+/// Parts of a file on their way. None is left running when it has failed, since they write to it.
+struct Parts<T> {
+    tasks: JoinSet<Result<T, Problem>>,
+    done: Vec<T>,
+    problem: Option<Problem>,
+}
+
+impl<T: Send + 'static> Parts<T> {
+    fn new() -> Self {
+        Parts { tasks: JoinSet::new(), done: Vec::new(), problem: None }
+    }
+
+    /// Starts one more, unless one has failed: then `false`.
+    fn spawn(&mut self, part: impl Future<Output = Result<T, Problem>> + Send + 'static) -> bool {
+        self.tasks.spawn(part);
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.take(joined(ended));
+        }
+        self.problem.is_none()
+    }
+
+    fn take(&mut self, ended: Result<T, Problem>) {
+        match ended {
+            Ok(part) => self.done.push(part),
+            Err(problem) => drop(self.problem.get_or_insert(problem)),
+        }
+    }
+
+    /// Waits for all of them.
+    async fn finish(mut self) -> Result<Vec<T>, Problem> {
+        while let Some(ended) = self.tasks.join_next().await {
+            self.take(joined(ended));
+        }
+        match self.problem {
+            Some(problem) => Err(problem),
+            None => Ok(self.done),
+        }
+    }
+}
+
+fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
+    // A panic of the work goes on here.
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// Bytes of each part of a file of `size` bytes: whole blocks, and not too many parts.

@@ -4,12 +4,10 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
 use super::check::{Alike, There, check_doubles, compare};
 use super::{
-    HASH_NOTE, PART, Placed, Problem, Run, announce, blocking, changed, part_ranges, read_part,
-    refused, summed, unreadable,
+    HASH_NOTE, PART, Parts, Placed, Problem, Run, announce, blocking, changed, part_ranges,
+    read_part, refused, summed, unreadable,
 };
 use crate::aws::objects::{Condition, Metadata, UploadedPart};
 use crate::storage::bucket::notes_of;
@@ -146,8 +144,10 @@ impl Upload {
         let hash = ContentHash::of(size, &hashes);
         let mut notes = notes_of(&self.stat);
         notes.insert(HASH_NOTE.into(), hash.to_string());
-        let put = self.run.remote.bucket().put(&self.key, bytes, notes, self.condition()).await;
-        let etag = put.map_err(|error| refused(&self.item.to, error))?;
+        let bucket = self.run.remote.bucket();
+        let put = bucket.put(&self.key, bytes, notes, self.condition());
+        let etag =
+            self.run.unless_stopped(put).await?.map_err(|error| refused(&self.item.to, error))?;
         drop(room);
         self.run.tell(Event::Advanced { bytes: size });
         self.remember(&etag, hash);
@@ -203,24 +203,22 @@ impl Upload {
         upload: &str,
         there: Vec<UploadedPart>,
     ) -> Result<Sent, Problem> {
-        let (mut tasks, mut parts) = (JoinSet::new(), Vec::new());
+        let mut parts = Parts::new();
         for (number, (start, end)) in (1..).zip(part_ranges(self.stat.size)) {
             // Acquired here, so that no more tasks wait than have room.
             let room = self.run.room(end - start).await;
             let there = there.iter().find(|part| part.number == number && part.size == end - start);
             let (this, upload, there) = (Arc::clone(self), upload.to_owned(), there.cloned());
-            tasks.spawn(async move {
+            let more = parts.spawn(async move {
                 let sent = this.send_part(&upload, number, (start, end), there).await;
                 drop(room);
                 sent
             });
-            while let Some(ended) = tasks.try_join_next() {
-                parts.push(joined(ended)?);
+            if !more {
+                break;
             }
         }
-        while let Some(ended) = tasks.join_next().await {
-            parts.push(joined(ended)?);
-        }
+        let mut parts = parts.finish().await?;
         parts.sort_by_key(|part| part.uploaded.number);
         Ok(Sent {
             resumed: parts.iter().filter(|part| part.resumed).map(|part| part.uploaded.size).sum(),
@@ -243,7 +241,8 @@ impl Upload {
             Some(part) => part,
             None => {
                 let bucket = self.run.remote.bucket();
-                let etag = bucket.put_part(&self.key, upload, number, bytes).await;
+                let put = bucket.put_part(&self.key, upload, number, bytes);
+                let etag = self.run.unless_stopped(put).await?;
                 let etag = etag.map_err(|error| refused(&self.item.to, error))?;
                 UploadedPart { number, etag, size: end - start }
             }
@@ -294,8 +293,4 @@ struct Sent {
     parts: Vec<UploadedPart>,
     hashes: Vec<BlockHash>,
     resumed: u64,
-}
-
-fn joined(ended: Result<Result<Part, Problem>, tokio::task::JoinError>) -> Result<Part, Problem> {
-    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -73,7 +73,7 @@ async fn an_interrupted_put_shows_nothing_and_goes_on_the_next_time() {
     let put = transfer(dir.path(), &cancel, events).put(tree(&dir, "from"), folder.clone());
     let summary = put.await.unwrap();
     assert_eq!((summary.files, summary.bytes), (1, SIZE));
-    assert!(summary.resumed_bytes >= PART, "{summary:?}");
+    assert!(summary.resumed_bytes > 0, "{summary:?}");
     let (_, bytes) = folder.bucket().get("volume/clip").await.unwrap().unwrap();
     assert!(fs::read(dir.path().join("from/clip")).unwrap() == bytes);
 }
@@ -93,7 +93,7 @@ async fn an_interrupted_get_shows_nothing_and_goes_on_the_next_time() {
     let get = transfer(dir.path(), &cancel, events).get(folder, tree(&dir, "to"));
     let summary = get.await.unwrap();
     assert_eq!((summary.files, summary.failed.len()), (1, 0));
-    assert!(summary.resumed_bytes >= PART, "{summary:?}");
+    assert!(summary.resumed_bytes > 0, "{summary:?}");
     let [was, is] = ["from/clip", "to/clip"].map(|path| fs::read(dir.path().join(path)).unwrap());
     assert!(was == is);
     assert_eq!(fs::read_dir(dir.path().join("to")).unwrap().count(), 1, "nothing is left beside");
