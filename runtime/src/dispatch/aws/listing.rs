@@ -19,10 +19,9 @@ pub(super) async fn calls(this: &AwsDispatcher, filter: &CallFilter) -> Result<V
         None => newest(this, filter).await?,
     };
     match (&filter.map, filter.oldest_first) {
-        // In the order of inputs.
-        (Some(_), _) => found.sort_by(|a, b| order(a).cmp(&order(b))),
-        (None, true) => found.sort_by(|a, b| order(a).cmp(&order(b))),
-        (None, false) => found.sort_by(|a, b| order(b).cmp(&order(a))),
+        (None, false) => found.sort_by_key(|call| std::cmp::Reverse(order(call))),
+        // Those of a map in the order of their inputs.
+        (Some(_), _) | (None, true) => found.sort_by_key(order),
     }
     found.truncate(filter.limit.unwrap_or(usize::MAX));
     Ok(found)
