@@ -272,14 +272,16 @@ impl SecretStore {
     }
 }
 
-fn check_name(name: &str) -> Result<(), SecretError> {
+/// Fails for what can't be the name of a secret.
+pub fn check_name(name: &str) -> Result<(), SecretError> {
     let ok = !name.is_empty()
         && name.len() < 64
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if ok { Ok(()) } else { Err(SecretError::Name(name.into())) }
 }
 
-fn check_values(name: &str, values: &BTreeMap<String, SecretValue>) -> Result<(), SecretError> {
+/// Fails for keys and values that can't be an environment's.
+pub fn check_values(name: &str, values: &BTreeMap<String, SecretValue>) -> Result<(), SecretError> {
     if values.is_empty() {
         return Err(SecretError::Empty(name.into()));
     }

@@ -66,7 +66,13 @@ impl AwsError {
                 _ => innermost(error),
             },
         };
-        AwsError { doing: doing.into(), kind, cause: said.replace('\n', " ") }
+        AwsError { doing: doing.into(), kind, cause: without_accounts(&said.replace('\n', " ")) }
+    }
+
+    /// The permission that is lacking, where the service names it.
+    pub fn permission(&self) -> Option<&str> {
+        let (_, rest) = self.cause.split_once("not authorized to perform: ")?;
+        rest.split_whitespace().next()
     }
 
     /// What to do about it.
@@ -98,6 +104,21 @@ impl AwsError {
             None => failure,
         }
     }
+}
+
+/// `text` with stars in place of account numbers, which messages of AWS are full of.
+fn without_accounts(text: &str) -> String {
+    const DIGITS: usize = 12;
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, from) = rest.split_at(at);
+        let end = from.find(|c: char| !c.is_ascii_digit()).unwrap_or(from.len());
+        out.push_str(before);
+        out.push_str(if end == DIGITS { "************" } else { &from[..end] });
+        rest = &from[end..];
+    }
+    out + rest
 }
 
 fn kind_of<E>(error: &SdkError<E, HttpResponse>, status: Option<u16>) -> AwsErrorKind
@@ -179,5 +200,20 @@ pub(super) struct Named<'n>(pub(super) &'n str, pub(super) &'n str);
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`s3://{}/{}`", self.0, self.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_numbers_are_starred_and_the_lacking_permission_is_named() {
+        let said = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: \
+                    batch:CreateJobQueue on resource: x 1234567890123 12";
+        let error = AwsError::new("x", AwsErrorKind::Denied, without_accounts(said));
+        assert_eq!(error.permission(), Some("batch:CreateJobQueue"));
+        assert!(error.cause.contains("iam::************:user/ci"), "{}", error.cause);
+        assert!(error.cause.ends_with("x 1234567890123 12"), "{}", error.cause);
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! vdeploy/environments/ENV/apps/APP/functions/FN.json   a deployed function (catalog)
-//! vdeploy/environments/ENV/state/APP/…                  state of an app, and its lock
+//! vdeploy/environments/ENV/state/APP/…                  state of an app
+//! vdeploy/environments/ENV/lock.json                    who changes the environment
 //! vdeploy/environments/ENV/volumes/VOL/PATH             the files of a volume
 //! vdeploy/environments/ENV/volume-records/VOL.json      what is known of it beside its files
 //! vdeploy/environments/ENV/sources/HASH/…               deployed copies of code
@@ -36,9 +37,12 @@ pub const CALL_FILES: &str = "vdeploy-files";
 /// The fewest and the most calls of one array job.
 pub const ARRAY_SIZES: std::ops::RangeInclusive<u64> = 2..=10_000;
 
-/// The bucket of an account in a region when none is named.
+/// The bucket of an account in a region when none is named. It stands in plans, state and keys that
+/// may be shown to anybody, so it holds a hash in place of the account's number.
 pub fn default_bucket(account: &str, region: &str) -> String {
-    format!("vdeploy-{account}-{region}")
+    let hash: [u8; 32] = Sha256::digest(format!("{account}/{region}")).into();
+    let hash: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("vdeploy-{region}-{hash}")
 }
 
 /// What runs the calls of a deployed function, as its record in the catalog says.
@@ -132,9 +136,9 @@ impl Keys {
         self.own(format_args!("state/{app}/"))
     }
 
-    /// The lock on the state of `app`.
-    pub fn lock(&self, app: &str) -> String {
-        self.own(format_args!("state/{app}/lock.json"))
+    /// The lock of the environment, whose apps share volumes.
+    pub fn lock(&self) -> String {
+        self.own("lock.json")
     }
 
     /// A deployed copy of code, by content hash.
@@ -468,7 +472,7 @@ mod tests {
         insta::assert_snapshot!(
             [
                 keys.function("reel", "probe"),
-                keys.lock("reel"),
+                keys.lock(),
                 keys.volume("footage"),
                 keys.volume_record("footage"),
                 keys.map_part("m-1", 10_000),
@@ -480,7 +484,7 @@ mod tests {
             .join("\n"),
             @r"
         vdeploy/environments/main/apps/reel/functions/probe.json
-        vdeploy/environments/main/state/reel/lock.json
+        vdeploy/environments/main/lock.json
         vdeploy/environments/main/volumes/footage/
         vdeploy/environments/main/volume-records/footage.json
         vdeploy/maps/main/m-1/000000010000.json
