@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -33,10 +34,6 @@ pub struct Applier<'a, S, P> {
     pub now: Timestamp,
 }
 
-/// How many completions are recorded together at most. A commit waits for the disk, which takes
-/// longer than the step of a local target; what it may cost is looking at so many resources again.
-const BATCH: usize = 32;
-
 /// One run through a plan.
 struct Run<'a, S, P, F> {
     plan: &'a Plan,
@@ -46,6 +43,7 @@ struct Run<'a, S, P, F> {
     applied: Applied,
     missing: BTreeSet<ResourceId>,
     unrecorded: Vec<&'a Step>,
+    recorded: usize,
 }
 
 /// Applies `plan` and tells `report` what happens. A step that fails takes only the steps with it
@@ -57,7 +55,7 @@ pub async fn apply<'a, S: StateStore, P: Provider>(
 ) -> Result<Applied, StoreError> {
     let basis = plan.basis.clone();
     let (applied, missing, unrecorded) = (Applied::default(), BTreeSet::new(), Vec::new());
-    let mut run = Run { plan, cx, basis, report, applied, missing, unrecorded };
+    let mut run = Run { plan, cx, basis, report, applied, missing, unrecorded, recorded: 0 };
     for wave in plan.steps.chunk_by(|a, b| a.wave == b.wave) {
         run.wave(wave).await?;
         if run.applied.interrupted {
@@ -72,63 +70,52 @@ impl<'a, S: StateStore, P: Provider, F: FnMut(Event)> Run<'a, S, P, F> {
     async fn wave(&mut self, steps: &'a [Step]) -> Result<(), StoreError> {
         let intents: Vec<_> = steps.iter().filter_map(intent).collect();
         self.record("intent", &intents).await?;
-        for step in steps {
-            if self.cx.stop.is_cancelled() {
-                self.applied.interrupted = true;
-                break;
+        let steps: Vec<_> = steps.iter().filter(|step| !self.skips(step)).collect();
+        let Applier { provider, failpoint, stop, .. } = self.cx;
+        let perform = |step: &'a Step| async move {
+            if stop.is_cancelled() {
+                return (step, None);
             }
-            self.step(step).await?;
+            (step, Some(perform(step, provider, failpoint).await))
+        };
+        let mut ended = stream::iter(steps).map(perform).buffer_unordered(provider.at_once());
+        while let Some((step, result)) = ended.next().await {
+            match result {
+                None => self.applied.interrupted = true,
+                Some(Err(error)) => self.failed(step, &error),
+                Some(Ok(())) => {
+                    self.unrecorded.push(step);
+                    if self.unrecorded.len() == self.cx.store.batch() {
+                        self.record_done().await?;
+                    }
+                }
+            }
         }
+        drop(ended);
         self.record_done().await
     }
 
-    async fn step(&mut self, step: &'a Step) -> Result<(), StoreError> {
+    /// Tells of a step that isn't tried because what it needs isn't there.
+    fn skips(&mut self, step: &Step) -> bool {
         let deps = step.after.as_ref().map(Resource::deps).unwrap_or_default();
-        if let Some(needs) = deps.into_iter().find(|id| self.missing.contains(id)) {
-            self.applied.skipped += 1;
-            (self.report)(Event::Skipped { id: step.id.clone(), needs });
-            return Ok(());
-        }
-        match self.perform(step).await {
-            Ok(()) => {
-                self.unrecorded.push(step);
-                if self.unrecorded.len() == BATCH { self.record_done().await } else { Ok(()) }
-            }
-            Err(error) => {
-                self.failed(step, &error);
-                Ok(())
-            }
-        }
-    }
-
-    async fn perform(&self, step: &Step) -> Result<(), ProviderError> {
-        let Applier { provider, failpoint, .. } = &self.cx;
-        failpoint.hit("before-step");
-        match (step.action, &step.before, &step.after) {
-            (Action::Create, _, Some(after)) => provider.create(after).await?,
-            (Action::Update, Some(before), Some(after)) => provider.update(before, after).await?,
-            (Action::Replace, Some(before), Some(after)) => {
-                provider.delete(before).await?;
-                failpoint.hit("between-delete-and-create");
-                provider.create(after).await?;
-            }
-            (Action::Delete, Some(before), _) => provider.delete(before).await?,
-            (Action::Adopt | Action::Forget, ..) => {}
-            (action, ..) => unreachable!("a plan gives {action:?} what it needs"),
-        }
-        failpoint.hit("after-step");
-        Ok(())
+        let Some(needs) = deps.into_iter().find(|id| self.missing.contains(id)) else {
+            return false;
+        };
+        self.applied.skipped += 1;
+        (self.report)(Event::Skipped { id: step.id.clone(), needs });
+        true
     }
 
     /// Records the steps that were done, with the version after the last, and tells of them.
     async fn record_done(&mut self) -> Result<(), StoreError> {
         let done = std::mem::take(&mut self.unrecorded);
         let mut changes: Vec<_> = done.iter().map(|step| completion(step)).collect();
-        let last = self.plan.steps.last().map(|step| &step.id);
-        if done.last().is_some_and(|step| Some(&step.id) == last) && self.is_complete() {
+        let recorded = self.recorded + done.len();
+        if !done.is_empty() && recorded == self.plan.steps.len() && self.is_complete() {
             changes.extend(self.ending());
         }
         self.record("record", &changes).await?;
+        self.recorded = recorded;
         for step in done {
             self.applied.summary.count(step.action);
             (self.report)(Event::Done { id: step.id.clone(), action: step.action });
@@ -142,7 +129,8 @@ impl<'a, S: StateStore, P: Provider, F: FnMut(Event)> Run<'a, S, P, F> {
             self.missing.insert(step.id.clone());
         }
         let (id, action, causes) = (step.id.clone(), step.action, error.chain());
-        (self.report)(Event::Failed { id, action, causes });
+        let hint = error.hint.clone();
+        (self.report)(Event::Failed { id, action, causes, hint });
     }
 
     /// Records the version of a plan without steps: the last step of others does it.
@@ -186,6 +174,28 @@ impl<'a, S: StateStore, P: Provider, F: FnMut(Event)> Run<'a, S, P, F> {
         self.cx.failpoint.hit(&format!("after-{what}"));
         Ok(())
     }
+}
+
+async fn perform(
+    step: &Step,
+    provider: &impl Provider,
+    failpoint: &Failpoint,
+) -> Result<(), ProviderError> {
+    failpoint.hit("before-step");
+    match (step.action, &step.before, &step.after) {
+        (Action::Create, _, Some(after)) => provider.create(after).await?,
+        (Action::Update, Some(before), Some(after)) => provider.update(before, after).await?,
+        (Action::Replace, Some(before), Some(after)) => {
+            provider.delete(before).await?;
+            failpoint.hit("between-delete-and-create");
+            provider.create(after).await?;
+        }
+        (Action::Delete, Some(before), _) => provider.delete(before).await?,
+        (Action::Adopt | Action::Forget, ..) => {}
+        (action, ..) => unreachable!("a plan gives {action:?} what it needs"),
+    }
+    failpoint.hit("after-step");
+    Ok(())
 }
 
 fn completion(step: &Step) -> Change {

@@ -24,6 +24,9 @@ pub enum Event {
         action: Action,
         /// Why, outermost first.
         causes: Vec<String>,
+        /// What to do about it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
     },
     /// A step wasn't tried, because what it needs isn't there.
     Skipped {

@@ -6,7 +6,8 @@
 //! | --- | --- |
 //! | reads `vdeploy.toml` and says what is wrong with it | [`manifest`] |
 //! | renders a project to start from | [`scaffold`] |
-//! | knows GPU models | [`hardware`] |
+//! | knows GPU models, machines and prices | [`hardware`] |
+//! | chooses what runs a function on AWS | [`engine`] |
 //! | reads the files that functions name | [`prepare`] |
 //! | turns an app into the resources it wants | [`desired`], [`resource`] |
 //! | compares resources by content | [`fingerprint`] |
@@ -24,6 +25,7 @@ pub mod apply;
 mod change;
 pub mod command;
 pub mod desired;
+pub mod engine;
 pub mod error;
 pub mod event;
 pub mod fingerprint;

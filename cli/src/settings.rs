@@ -99,6 +99,11 @@ impl Settings {
         Ok(self.base.setup()?)
     }
 
+    /// The region and the bucket of AWS, where they are set for all apps.
+    pub fn region_and_bucket(&self) -> (Option<String>, Option<String>) {
+        (self.base.region.clone(), self.base.bucket.clone())
+    }
+
     /// Where ffmpeg is and where facts about this machine are kept.
     pub fn tools(&self) -> Tools {
         self.base.tools()

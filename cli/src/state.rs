@@ -112,6 +112,13 @@ impl State {
         self.records.insert(resource.id(), record);
     }
 
+    /// Takes something for the app's that nobody remembers.
+    pub fn find(&mut self, resource: Resource) {
+        if !self.records.contains_key(&resource.id()) {
+            self.put(&resource, Status::Ready);
+        }
+    }
+
     /// The version that is deployed, if the app is complete at one.
     pub fn current(&self) -> Option<&Version> {
         self.versions.last()

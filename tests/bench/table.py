@@ -22,7 +22,7 @@ class Row:
     @staticmethod
     def alone(name: str, ours: float, most: float, unit: str) -> "Row":
         """A figure without a peer, that may be at most `most`."""
-        shown = {"ms": "{:.0f} ms", "s": "{:.3f} s", "MiB": "{:.1f} MiB"}[unit]
+        shown = {"ms": "{:.0f} ms", "s": "{:.3f} s", "MiB": "{:.1f} MiB", "": "{:.0f}"}[unit]
         return Row(name, shown.format(ours), "-", f"{ours / most:.2f} of goal",
                    f"<= {most:g} {unit}", ours <= most)
 

@@ -9,6 +9,7 @@
     reason = "tests start programs, fail loudly and say what they can't test here"
 )]
 
+mod aws;
 mod cache;
 mod call;
 mod calls;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::desired::CloudProblem;
 use crate::error::CliError;
 use crate::plan::{MissingSecret, PlanError};
 use crate::prepare::PrepareError;
@@ -16,6 +17,20 @@ pub(super) fn explain_file(error: &PrepareError, manifest: &Path, line: usize) -
         Some(hint) => cli.hint(hint),
         None => cli,
     }
+}
+
+/// What stands in the way of an app in the cloud, each at its function.
+pub(super) fn explain_cloud(problems: &[CloudProblem], manifest: &Path) -> CliError {
+    let count = match problems.len() {
+        1 => "1 function can't".to_owned(),
+        count => format!("{count} functions can't"),
+    };
+    let error = CliError::usage(format!("{count} run on AWS"));
+    problems.iter().fold(error, |error, problem| {
+        let CloudProblem { function, line, text, hint } = problem;
+        let at = format!("`{}`, line {line}", manifest.display());
+        error.cause(format!("function `{function}`: {text} ({at})")).hint(hint)
+    })
 }
 
 impl From<PlanError> for CliError {
@@ -55,6 +70,10 @@ impl From<StoreError> for CliError {
             Some(source) => cli.caused_by(source),
             None => cli,
         };
+        if let StoreError::Cloud(aws) = &error {
+            let cli = cli.cause(&aws.cause);
+            return aws.hint().into_iter().fold(cli, CliError::hint);
+        }
         match error {
             StoreError::Moved(_) => cli.hint("look at what is left to do: `vdeploy plan`"),
             StoreError::Later(_) => cli.hint("use that version, or a later one"),
@@ -65,7 +84,8 @@ impl From<StoreError> for CliError {
 
 impl From<ProviderError> for CliError {
     fn from(error: ProviderError) -> Self {
-        CliError::failed(error.to_string()).caused_by(&*error.source)
+        let cli = CliError::failed(error.to_string()).caused_by(&*error.source);
+        error.hint.into_iter().fold(cli, CliError::hint)
     }
 }
 
@@ -74,6 +94,10 @@ impl From<LockError> for CliError {
         let cli = CliError::failed(error.to_string());
         match error {
             LockError::Io { source, .. } => cli.cause(source),
+            LockError::Cloud(aws) => {
+                let cli = cli.cause(&aws.cause);
+                aws.hint().into_iter().fold(cli, CliError::hint)
+            }
             LockError::Held { holder: None } => {
                 cli.hint("wait for it to end, or break its lock: `vdeploy state unlock --force`")
             }

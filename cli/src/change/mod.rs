@@ -2,9 +2,9 @@
 //! apply, report.
 
 mod explain;
+mod site;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,19 +17,20 @@ use vdeploy_runtime::storage::Contents;
 use vdeploy_runtime::suggestion::did_you_mean;
 
 pub(crate) use explain::holder_text;
+pub(crate) use site::{Guard, Site, Store};
 
 use crate::apply::{Applier, apply};
-use crate::desired::{ResourceSet, desired};
+use crate::desired::{ResourceSet, desired, desired_in_cloud};
 use crate::error::{CliError, Exit, Result};
 use crate::event::{Applied, Event};
 use crate::manifest::{self, Manifest};
-use crate::plan::{Goal, Note, Observed, Plan, Question, notes, plan};
+use crate::plan::{Goal, Note, Observed, Plan, Question, notes, notes_in_cloud, plan};
 use crate::prepare::{SourceFiles, prepare};
 use crate::provider::{Deployment, LocalProvider, Provider};
 use crate::resource::{Kind, Resource, ResourceId};
 use crate::settings::Settings;
 use crate::state::State;
-use crate::store::{Holder, Lock, LockError, SqliteStore, StateStore};
+use crate::store::{Holder, StateStore};
 use crate::ui;
 
 /// What is to be planned.
@@ -45,6 +46,8 @@ pub(crate) struct Request {
     pub sources: Vec<SourceFiles>,
     /// What else should be known.
     pub notes: Vec<Note>,
+    /// What carries the app's tags counts as remembered.
+    pub sweep: bool,
 }
 
 /// A plan, and the code that it deploys.
@@ -56,38 +59,17 @@ pub(crate) struct Planned {
 }
 
 /// The state of the environment that was chosen.
-pub(crate) fn store(settings: &Settings) -> Result<SqliteStore> {
-    Ok(SqliteStore::at(environment(settings)?.state_db()))
+pub(crate) async fn store(settings: &Settings) -> Result<Store> {
+    Ok(Site::open(settings).await?.store())
 }
 
+/// The environment on this machine, for what only it can do.
 fn environment(settings: &Settings) -> Result<EnvironmentHome> {
     if settings.target == "local" {
         return Ok(settings.home.environment(&settings.environment));
     }
-    Err(CliError::usage(format!("nothing can be deployed to target `{}` yet", settings.target))
-        .hint("use `--target local`"))
-}
-
-/// Where the lock of the environment that was chosen is.
-pub(crate) fn lock_path(settings: &Settings) -> Result<PathBuf> {
-    Ok(environment(settings)?.root().join("state.lock"))
-}
-
-/// Takes the lock of the environment that was chosen.
-pub(crate) fn lock(settings: &Settings, operation: &str) -> Result<Lock> {
-    Ok(Lock::take(&lock_path(settings)?, &holder(settings, operation))?)
-}
-
-/// Tries whether the lock could be taken, without making an environment of it.
-pub(crate) fn lock_if_exists(
-    settings: &Settings,
-    operation: &str,
-) -> Result<Result<(), LockError>> {
-    let path = lock_path(settings)?;
-    if !path.exists() {
-        return Ok(Ok(()));
-    }
-    Ok(Lock::take(&path, &holder(settings, operation)).map(drop))
+    Err(CliError::usage(format!("target `{}` runs what is deployed only", settings.target))
+        .hint("use `--target local`, or deploy it and use `vdeploy call`"))
 }
 
 fn holder(settings: &Settings, operation: &str) -> Holder {
@@ -102,20 +84,23 @@ fn holder(settings: &Settings, operation: &str) -> Holder {
 }
 
 /// The request to deploy what the manifest says.
-pub(crate) fn from_manifest(settings: &Settings) -> Result<Request> {
-    environment(settings)?;
+pub(crate) fn from_manifest(settings: &Settings, site: &Site) -> Result<Request> {
     let Manifest { root, app, path } = manifest::load(settings)?;
     let prepared = prepare(&app, &root).map_err(|error| {
         let line = app.functions.get(&error.function).map_or(1, |function| function.line);
         explain::explain_file(&error, &path, line)
     })?;
-    Ok(Request {
-        goal: Goal::Deploy,
-        notes: notes(&app, machine_capacity()),
-        wanted: desired(&app, prepared.inputs),
-        sources: prepared.sources,
-        app: app.name,
-    })
+    let (wanted, notes) = match site.place() {
+        None => (desired(&app, prepared.inputs), notes(&app, machine_capacity())),
+        Some(place) => {
+            let wanted = desired_in_cloud(&app, prepared.inputs, &place)
+                .map_err(|problems| explain::explain_cloud(&problems, &path))?;
+            let notes = notes_in_cloud(&app, &wanted, &place);
+            (wanted, notes)
+        }
+    };
+    let goal = Goal::Deploy;
+    Ok(Request { goal, notes, wanted, sources: prepared.sources, app: app.name, sweep: false })
 }
 
 /// A function of the manifest as a deploy would publish it, and the copy of its code that it
@@ -124,7 +109,7 @@ pub(crate) fn undeployed_function(
     settings: &Settings,
     name: &str,
 ) -> Result<(Published, Option<Undeployed>)> {
-    let request = from_manifest(settings)?;
+    let request = from_manifest(settings, &Site::Local(environment(settings)?))?;
     let id = ResourceId::new(Kind::Function, name);
     let Some(Resource::Function(function)) = request.wanted.get(&id) else {
         return Err(no_such_function(name, &request));
@@ -195,21 +180,27 @@ fn no_such_function(name: &str, request: &Request) -> CliError {
 }
 
 /// The request that the app be gone.
-pub(crate) fn to_destroy(app: String, delete_data: bool) -> Request {
+pub(crate) fn to_destroy(app: String, delete_data: bool, sweep: bool) -> Request {
     Request {
         app,
         goal: Goal::Destroy { delete_data },
         wanted: ResourceSet::new(),
         sources: Vec::new(),
         notes: Vec::new(),
+        sweep,
     }
 }
 
 /// Looks at what is remembered and at what is there, and decides. Changes nothing.
-pub(crate) async fn decide(settings: &Settings, request: Request) -> Result<Planned> {
-    let mut store = store(settings)?;
-    let state = store.load(&request.app).await?;
-    let observed = observe(settings, &mut store, &state, &request).await?;
+pub(crate) async fn decide(settings: &Settings, site: &Site, request: Request) -> Result<Planned> {
+    let mut store = site.store();
+    let mut state = store.load(&request.app).await?;
+    if request.sweep {
+        for resource in site.sweep(&request.app, settings).await? {
+            state.find(resource);
+        }
+    }
+    let observed = observe(settings, site, &mut store, &state, &request).await?;
     let contents = match request.goal {
         Goal::Destroy { delete_data: true } => Contents::Delete,
         _ => Contents::Keep,
@@ -229,15 +220,13 @@ pub(crate) async fn decide(settings: &Settings, request: Request) -> Result<Plan
 
 async fn observe(
     settings: &Settings,
-    store: &mut SqliteStore,
+    site: &Site,
+    store: &mut Store,
     state: &State,
     request: &Request,
 ) -> Result<Observed> {
     let ids: BTreeSet<_> = request.wanted.keys().chain(state.records.keys()).cloned().collect();
-    let deployment =
-        Deployment { version: 0, now: clock::now(), sources: Vec::new(), contents: Contents::Keep };
-    let home = environment(settings)?;
-    let provider = LocalProvider::new(&request.app, home, deployment, &settings.failpoint);
+    let provider = site.provider(&request.app, site::looking(), settings);
     let mut observed = provider.observe(&ids).await?;
     for (id, seen) in observed.iter_mut().filter(|(id, _)| id.kind == Kind::Volume) {
         let users = store.users(id).await?;
@@ -247,10 +236,19 @@ async fn observe(
 }
 
 /// Shows a plan, asks, applies it and says how that went. The caller holds the lock.
-pub(crate) async fn carry_out(settings: &Settings, planned: Planned, yes: bool) -> Result<Exit> {
+pub(crate) async fn carry_out(
+    settings: &Settings,
+    site: &Site,
+    guard: &mut Guard,
+    planned: Planned,
+    yes: bool,
+) -> Result<Exit> {
     let (plan, printer) = (&planned.plan, &settings.printer);
     printer.note(ui::plan::on_stderr(plan, printer));
     if plan.is_empty() {
+        if plan.destroy {
+            site.close_after(guard, &plan.app, settings).await?;
+        }
         report(settings, plan, &Applied::default(), &[])?;
         return Ok(Exit::Ok);
     }
@@ -259,17 +257,23 @@ pub(crate) async fn carry_out(settings: &Settings, planned: Planned, yes: bool) 
         return Err(CliError::failed("nothing was changed: the plan was not agreed to"));
     }
     let stop = stop_on_signal(settings)?;
+    site.secure(guard, plan).await?;
     let mut events = Vec::new();
-    let applied = apply_plan(settings, &planned, &stop, |event| {
+    let applied = apply_plan(settings, site, &planned, &stop, |event| {
         printer.note(ui::plan::event_text(&event, printer));
         events.push(event);
     })
     .await?;
+    if applied.failed + applied.skipped == 0 && !applied.interrupted {
+        settings.failpoint.hit("before-close");
+        site.close(guard, plan).await?;
+    }
     finish(settings, plan, &applied, &events)
 }
 
 async fn apply_plan(
     settings: &Settings,
+    site: &Site,
     planned: &Planned,
     stop: &CancellationToken,
     report: impl FnMut(Event),
@@ -283,8 +287,8 @@ async fn apply_plan(
         contents: planned.contents,
     };
     let failpoint = &settings.failpoint;
-    let provider = LocalProvider::new(&plan.app, environment(settings)?, deployment, failpoint);
-    let mut store = store(settings)?;
+    let provider = site.provider(&plan.app, deployment, settings);
+    let mut store = site.store();
     let cx = Applier { store: &mut store, provider: &provider, stop, failpoint, now };
     let applied = apply(plan, cx, report).await;
     tell_deployed(&settings.home).await;
@@ -351,7 +355,7 @@ pub(crate) fn app_name(settings: &Settings, named: Option<String>) -> Result<Str
 }
 
 /// Whether an app is recorded at all.
-pub(crate) async fn known_app(store: &mut SqliteStore, app: &str) -> Result<State> {
+pub(crate) async fn known_app(store: &mut Store, app: &str) -> Result<State> {
     let state = store.load(app).await?;
     if state.basis.lineage.is_some() {
         return Ok(state);

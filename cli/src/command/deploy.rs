@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::change::{self, Planned};
+use crate::change::{self, Guard, Planned, Site};
 use crate::error::{CliError, Exit, Result};
 use crate::plan::{SavedPlan, SavedPlanError};
 use crate::settings::Settings;
@@ -26,10 +26,13 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     match args.plan {
         Some(path) => apply_saved(&path, settings).await,
         None => {
-            let request = change::from_manifest(settings)?;
-            let _lock = change::lock(settings, "deploy")?;
-            let planned = change::decide(settings, request).await?;
-            change::carry_out(settings, planned, args.yes).await
+            let site = Site::open(settings).await?;
+            let request = change::from_manifest(settings, &site)?;
+            let deploy = async |guard: &mut Guard| {
+                let planned = change::decide(settings, &site, request).await?;
+                change::carry_out(settings, &site, guard, planned, args.yes).await
+            };
+            site.locked(settings, "deploy", deploy).await
         }
     }
 }
@@ -44,12 +47,16 @@ async fn apply_saved(path: &Path, settings: &Settings) -> Result<Exit> {
         environment: saved.plan.environment.clone(),
         ..settings.clone()
     };
-    let _lock = change::lock(&settings, "deploy")?;
-    let state = change::store(&settings)?.load(&saved.plan.app).await?;
-    saved.check_basis(&state.basis).map_err(|error| refuse(path, &error))?;
-    let contents = saved.contents();
-    let SavedPlan { plan, sources, .. } = saved;
-    change::carry_out(&settings, Planned { plan, sources, contents }, true).await
+    let site = Site::open(&settings).await?;
+    let apply = async |guard: &mut Guard| {
+        let state = site.store().load(&saved.plan.app).await?;
+        saved.check_basis(&state.basis).map_err(|error| refuse(path, &error))?;
+        let contents = saved.contents();
+        let SavedPlan { plan, sources, .. } = saved;
+        let planned = Planned { plan, sources, contents };
+        change::carry_out(&settings, &site, guard, planned, true).await
+    };
+    site.locked(&settings, "deploy", apply).await
 }
 
 fn refuse(path: &Path, error: &SavedPlanError) -> CliError {

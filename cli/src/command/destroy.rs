@@ -1,6 +1,6 @@
 //! `vdeploy destroy`.
 
-use crate::change;
+use crate::change::{self, Guard, Site};
 use crate::error::{Exit, Result};
 use crate::settings::Settings;
 
@@ -17,12 +17,18 @@ pub(crate) struct Args {
     /// Remove volumes of the app's with the files in them
     #[arg(long)]
     delete_data: bool,
+    /// Remove what carries the app's tags too, whether it is remembered or not; for AWS
+    #[arg(long)]
+    sweep: bool,
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let app = change::app_name(settings, args.app)?;
-    let _lock = change::lock(settings, "destroy")?;
-    let request = change::to_destroy(app, args.delete_data);
-    let planned = change::decide(settings, request).await?;
-    change::carry_out(settings, planned, args.yes).await
+    let site = Site::open(settings).await?;
+    let destroy = async |guard: &mut Guard| {
+        let request = change::to_destroy(app, args.delete_data, args.sweep);
+        let planned = change::decide(settings, &site, request).await?;
+        change::carry_out(settings, &site, guard, planned, args.yes).await
+    };
+    site.locked(settings, "destroy", destroy).await
 }

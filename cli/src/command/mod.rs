@@ -6,6 +6,7 @@ mod call;
 mod calls;
 mod check;
 mod completions;
+mod cost;
 mod deploy;
 mod destroy;
 mod executor;
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Volume(volume::Args),
     Secret(secret::Args),
     State(state::Args),
+    Cost(cost::Args),
     Executor(executor::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -83,6 +85,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Volume(args) => volume::run(args, &settings).await,
         Command::Secret(args) => secret::run(args, &settings).await,
         Command::State(args) => state::run(args, &settings).await,
+        Command::Cost(args) => cost::run(&args, &settings),
         Command::Executor(args) => executor::run(args, &settings).await,
         Command::Schema(args) => schema::run(args, &settings),
         Command::Completions(args) => completions::run(args, &settings),

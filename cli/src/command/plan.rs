@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::change;
+use crate::change::{self, Site};
 use crate::error::{CliError, Exit, Result};
 use crate::plan::SavedPlan;
 use crate::settings::Settings;
@@ -28,12 +28,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
+    let site = Site::open(settings).await?;
     let request = if args.destroy {
-        change::to_destroy(change::app_name(settings, None)?, args.delete_data)
+        change::to_destroy(change::app_name(settings, None)?, args.delete_data, false)
     } else {
-        change::from_manifest(settings)?
+        change::from_manifest(settings, &site)?
     };
-    let planned = change::decide(settings, request).await?;
+    let planned = change::decide(settings, &site, request).await?;
     let printer = &settings.printer;
     if printer.json {
         printer.data_json(&planned.plan)?;

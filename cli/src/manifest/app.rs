@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use vdeploy_runtime::function::FunctionSpec;
 
+use crate::engine::Wish;
+
 /// An app: everything one manifest describes for one environment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct App {
@@ -41,6 +43,10 @@ pub struct Function {
     pub spot: bool,
     /// Five cron fields that say when it is called by itself.
     pub schedule: Option<String>,
+    /// What runs it on AWS.
+    pub engine: Wish,
+    /// Codecs that its calls encode to with hardware.
+    pub codecs: Vec<String>,
     /// The line of its section in the manifest, from 1, for messages about its files.
     pub line: usize,
 }
@@ -54,6 +60,9 @@ pub struct Image {
     pub base: Option<String>,
     /// A Dockerfile of the user's own, relative to the manifest's folder.
     pub dockerfile: Option<String>,
+    /// An image in a registry that is used as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
     /// CUDA version, such as `12.4.1`.
     pub cuda: Option<String>,
     /// Operating system of the CUDA base, such as `ubuntu22.04`.
@@ -90,13 +99,33 @@ pub struct Bucket {
     pub read_only: bool,
 }
 
-/// Settings of a target other than `local`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Settings of the target `aws`. What is named here exists already, is used and is left alone.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Target {
-    /// The cloud region.
+    /// The region.
     pub region: Option<String>,
-    /// Existing subnets.
+    /// The network; the region's default one without it.
+    pub vpc: Option<String>,
+    /// Subnets; all of the network without them.
     pub subnets: Vec<String>,
-    /// Existing security groups.
+    /// Security groups; the network's default one without them.
     pub security_groups: Vec<String>,
+    /// The bucket.
+    pub bucket: Option<String>,
+    /// The role that functions run with, by name.
+    pub role: Option<String>,
+    /// The ECR repository, by name.
+    pub repository: Option<String>,
+    /// The compute environment of functions without a GPU, by name.
+    pub compute_environment: Option<String>,
+    /// The job queue of all functions, by name.
+    pub queue: Option<String>,
+    /// CPUs that run at the same time in each compute environment.
+    pub max_vcpus: u32,
+    /// Days that logs are kept.
+    pub log_retention_days: u32,
+    /// Days that calls are kept.
+    pub call_retention_days: u32,
+    /// What the user knows better than the table of prices.
+    pub prices: BTreeMap<String, f64>,
 }

@@ -13,9 +13,15 @@ const FIELDS: [(&str, RangeInclusive<u32>); 5] = [
     ("a day of the week", 0..=7),
 ];
 
+/// The fields of a schedule, which may be written `cron(…)` as AWS does.
+pub(super) fn fields(schedule: &str) -> &str {
+    let inner = schedule.trim().strip_prefix("cron(").and_then(|rest| rest.strip_suffix(')'));
+    inner.unwrap_or(schedule).trim()
+}
+
 /// Notes what isn't a schedule.
 pub(super) fn check(schedule: &At<String>, problems: &mut Problems) {
-    let fields: Vec<&str> = schedule.value.split_whitespace().collect();
+    let fields: Vec<&str> = fields(&schedule.value).split_whitespace().collect();
     if fields.len() != FIELDS.len() {
         problems.push(
             Problem::new(&schedule.span, format!("`schedule` has {} fields", fields.len())).hint(

@@ -39,7 +39,12 @@ pub(super) fn resolve(
         source: raw.source.map(|list| values(list.value)).unwrap_or_default(),
         args: text(raw.args),
         spot: raw.spot.is_some_and(|spot| spot.value),
-        schedule: text(raw.schedule),
+        schedule: raw.schedule.map(|at| cron::fields(&at.value).to_owned()),
+        engine: raw.engine.map(|at| at.value).unwrap_or_default(),
+        codecs: raw
+            .codecs
+            .map(|list| list.value.iter().map(|codec| codec.value.0.to_owned()).collect())
+            .unwrap_or_default(),
         line: known.lines.position(name.span.start).0,
         spec: FunctionSpec {
             app: known.app.to_owned(),
@@ -192,6 +197,15 @@ fn gpus(raw: &RawFunction, problems: &mut Problems) {
             problems.push(
                 Problem::new(&gpu.span, format!("`{}` is named twice", gpu.value))
                     .hint("name each model once, the one you prefer first"),
+            );
+        }
+        let av1 = raw.codecs.iter().flat_map(|list| &list.value).find(|c| c.value.0 == "av1");
+        if let Some(av1) = av1.filter(|_| model.encoders > 0 && !model.av1_encode) {
+            problems.push(
+                Problem::new(&gpu.span, format!("`{}` doesn't encode AV1", model.name))
+                    .label("its encoders know H.264 and HEVC")
+                    .related(&av1.span, "but AV1 is to be encoded")
+                    .hint("use a model that does, such as `L4` or `L40S`, or another codec"),
             );
         }
         if let Some(required) = required.filter(|_| model.encoders == 0) {

@@ -14,6 +14,9 @@ pub(super) fn resolve(name: &At<String>, raw: RawImage, problems: &mut Problems)
     if let Some(dockerfile) = &raw.dockerfile {
         check::own_path("dockerfile", dockerfile, problems);
     }
+    if let Some(uri) = &raw.uri {
+        image_uri(uri, &raw, problems);
+    }
     versions(&raw, problems);
     packages(&raw, problems);
     let list =
@@ -22,6 +25,7 @@ pub(super) fn resolve(name: &At<String>, raw: RawImage, problems: &mut Problems)
         kind: raw.kind.map(|kind| kind.value.0.to_owned()),
         base: text(raw.base),
         dockerfile: text(raw.dockerfile),
+        uri: text(raw.uri),
         cuda: text(raw.cuda),
         os: text(raw.os),
         flavor: raw.flavor.map(|flavor| flavor.value.0.to_owned()),
@@ -37,7 +41,8 @@ fn one_origin(name: &At<String>, raw: &RawImage, problems: &mut Problems) {
     let kind = raw.kind.as_ref().map(|at| ("kind", &at.span));
     let base = raw.base.as_ref().map(|at| ("base", &at.span));
     let dockerfile = raw.dockerfile.as_ref().map(|at| ("dockerfile", &at.span));
-    let origins: Vec<_> = [kind, base, dockerfile].into_iter().flatten().collect();
+    let uri = raw.uri.as_ref().map(|at| ("uri", &at.span));
+    let origins: Vec<_> = [kind, base, dockerfile, uri].into_iter().flatten().collect();
     match origins[..] {
         [] if !raw.wrong().is_empty() => {}
         [] => problems.push(
@@ -50,6 +55,31 @@ fn one_origin(name: &At<String>, raw: &RawImage, problems: &mut Problems) {
                 .hint("remove one of them"),
         ),
         [_] => {}
+    }
+}
+
+/// An image that is used as it is has nothing to add, and its name holds no account number.
+fn image_uri(uri: &At<String>, raw: &RawImage, problems: &mut Problems) {
+    check::text("uri", uri, problems);
+    if uri.value.contains(char::is_whitespace) || uri.value.contains("://") {
+        problems.push(
+            Problem::new(&uri.span, format!("`{}` isn't the name of an image", uri.value))
+                .hint("write it as `REGISTRY/NAME:TAG` or `REGISTRY/NAME@sha256:…`"),
+        );
+    }
+    let added = [
+        ("apt", raw.apt.as_ref().map(|at| &at.span)),
+        ("pip", raw.pip.as_ref().map(|at| &at.span)),
+        ("run", raw.run.as_ref().map(|at| &at.span)),
+    ];
+    for (key, span) in added {
+        if let Some(span) = span {
+            problems.push(
+                Problem::new(span, format!("nothing is built for `uri`, so there is no `{key}`"))
+                    .related(&uri.span, "used as it is")
+                    .hint("use `base` in place of `uri` to add to an image"),
+            );
+        }
     }
 }
 

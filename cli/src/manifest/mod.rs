@@ -6,6 +6,7 @@
 //! wrong where it is written.
 
 mod app;
+mod aws;
 mod check;
 mod cron;
 mod decode;

@@ -10,6 +10,7 @@ use super::decode::{At, Decode, Entries, Json, mismatch, section};
 use super::document::Node;
 use super::problem::{Problem, Problems};
 use super::quantity::{Bytes, Seconds};
+use crate::engine::Wish;
 use crate::error::did_you_mean;
 
 section! {
@@ -82,6 +83,8 @@ section! {
         base: String,
         /// A Dockerfile of your own, relative to the manifest's folder.
         dockerfile: String,
+        /// An image that is in a registry already; nothing is built.
+        uri: String,
         /// CUDA version, such as `12.4.1`; for kinds that have CUDA.
         cuda: String,
         /// Operating system of the CUDA base, such as `ubuntu22.04`.
@@ -183,6 +186,10 @@ section! {
         spot: bool,
         /// When it is called by itself: five cron fields, such as `"0 6 * * *"`.
         schedule: String,
+        /// What runs it on AWS; without it, what fits.
+        engine: Wish,
+        /// Codecs that its calls encode to with hardware; models that can't are refused.
+        codecs: Vec<At<HardwareCodec>>,
     }
 }
 
@@ -217,10 +224,31 @@ section! {
     RawAws, "`[target.aws]`" {
         /// The region, such as `us-east-1`.
         region: String,
-        /// Existing subnets.
+        /// An existing VPC, whose subnets are used unless `subnets` names some; without it, the
+        /// region's default VPC.
+        vpc: String,
+        /// Existing subnets that jobs run in.
         subnets: Vec<At<String>>,
-        /// Existing security groups.
+        /// Existing security groups that jobs belong to.
         security_groups: Vec<At<String>>,
+        /// An existing bucket to keep everything in. It is used as it is and never deleted.
+        bucket: String,
+        /// The name of an existing role that functions run with, in place of one of least privilege.
+        role: String,
+        /// The name of an existing ECR repository for the app's images.
+        repository: String,
+        /// The name of an existing compute environment of Batch for functions without a GPU.
+        compute_environment: String,
+        /// The name of an existing job queue of Batch for all functions.
+        queue: String,
+        /// CPUs that run at the same time at most, in each compute environment [default: 256].
+        max_vcpus: u32,
+        /// Days that logs are kept [default: 30].
+        log_retention_days: u32,
+        /// Days that calls are kept [default: 30].
+        call_retention_days: u32,
+        /// US dollars an hour by instance type, in place of the built-in table's.
+        prices: Entries<f64>,
     }
 }
 
@@ -247,6 +275,16 @@ impl ImageKind {
 impl Flavor {
     const ALL: &[&str] = &["base", "runtime", "devel"];
 }
+
+/// A codec that GPUs encode to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HardwareCodec(pub(super) &'static str);
+
+impl HardwareCodec {
+    const ALL: &[&str] = &["h264", "hevc", "av1"];
+}
+
+const ENGINES: &[&str] = &["auto", "batch", "lambda"];
 
 const HARDWARE: &[&str] = &["auto", "required", "off"];
 
@@ -303,6 +341,26 @@ impl Decode for Hardware {
             "required" => Hardware::Required,
             "off" => Hardware::Off,
             _ => Hardware::Auto,
+        })
+    }
+}
+
+impl Decode for HardwareCodec {
+    const EXPECTED: &'static str = "`h264`, `hevc` or `av1`";
+
+    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        choice::<Self>(key, node, Self::ALL, problems).map(HardwareCodec)
+    }
+}
+
+impl Decode for Wish {
+    const EXPECTED: &'static str = "`auto`, `batch` or `lambda`";
+
+    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        choice::<Self>(key, node, ENGINES, problems).map(|name| match name {
+            "batch" => Wish::Batch,
+            "lambda" => Wish::Lambda,
+            _ => Wish::Auto,
         })
     }
 }
@@ -389,5 +447,33 @@ impl JsonSchema for Flavor {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "enum": Self::ALL })
+    }
+}
+
+impl JsonSchema for HardwareCodec {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "HardwareCodec".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": Self::ALL })
+    }
+}
+
+impl JsonSchema for Wish {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Engine".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": ENGINES })
     }
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use vdeploy_runtime::environment::volume_variable;
 
-use super::app::{App, Bucket, Function, Secret, Target};
+use super::app::{App, Bucket, Function, Secret};
+use super::aws;
 use super::check;
 use super::decode::{At, Entries, Table};
 use super::function;
 use super::image;
 use super::problem::{Lines, Problem, Problems};
-use super::raw::{RawApp, RawAws, RawBucket, RawManifest, RawSecret, RawTargets, RawVolume};
+use super::raw::{RawApp, RawBucket, RawManifest, RawSecret, RawVolume};
 
 /// What functions may refer to.
 pub(super) struct Known<'a> {
@@ -59,7 +60,7 @@ pub(super) fn app(
         images: each(images, image::resolve, problems),
         volumes: self::volumes(&volumes, problems),
         secrets: each(secrets, secret, problems),
-        targets: targets(raw.target),
+        targets: aws::targets(raw.target, problems),
         description: raw.app.and_then(|app| text(app.value.description)),
         name,
     }
@@ -180,19 +181,6 @@ fn is_bucket_url(url: &str) -> bool {
     let bucket = rest.split('/').next().unwrap_or_default();
     let bytes_ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b);
     (3..64).contains(&bucket.len()) && bucket.bytes().all(bytes_ok)
-}
-
-fn targets(raw: Option<At<RawTargets>>) -> BTreeMap<String, Target> {
-    let aws = raw.and_then(|targets| targets.value.aws);
-    aws.map(|aws| ("aws".to_owned(), aws_target(aws.value))).into_iter().collect()
-}
-
-fn aws_target(raw: RawAws) -> Target {
-    Target {
-        region: text(raw.region),
-        subnets: raw.subnets.map(|list| values(list.value)).unwrap_or_default(),
-        security_groups: raw.security_groups.map(|list| values(list.value)).unwrap_or_default(),
-    }
 }
 
 /// A text without its place.

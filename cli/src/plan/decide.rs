@@ -233,13 +233,11 @@ fn step(
     Step { id, action, wave, reason, changes, unchanged, before, after }
 }
 
-/// Kinds come in the order of [`Kind`]; what goes away does so after everything else has let go of
-/// it, in the opposite order.
+/// What goes away does so after everything else has let go of it, in the opposite order.
 fn wave(action: Action, kind: Kind) -> u32 {
-    let rank = kind as u32;
     match action {
-        Action::Delete | Action::Forget => 2 * Kind::Function as u32 + 1 - rank,
-        _ => rank,
+        Action::Delete | Action::Forget => 2 * Kind::LAST_WAVE + 1 - kind.wave(),
+        _ => kind.wave(),
     }
 }
 
@@ -255,11 +253,15 @@ fn leave<'a>(
         _ => sources_of_versions(state, 0),
     };
     let delete_data = goal == Goal::Destroy { delete_data: true };
-    state
-        .records
-        .iter()
-        .filter(move |(id, _)| unwanted(id) && !kept.contains(id))
-        .map(move |(id, record)| go(record, observed.get(id), delete_data))
+    let leaving = state.records.iter().filter(move |(id, _)| unwanted(id) && !kept.contains(id));
+    let mut steps: Vec<_> =
+        leaving.map(|(id, record)| go(record, observed.get(id), delete_data)).collect();
+    let files_stay = steps.iter().any(|step| step.reason == Some(Reason::HoldsFiles));
+    for step in steps.iter_mut().filter(|step| files_stay && step.id.kind == Kind::Bucket) {
+        let before = step.before.clone();
+        *step = self::step(Action::Forget, Some(Reason::HoldsFiles), before, None);
+    }
+    steps.into_iter()
 }
 
 fn go(record: &Record, seen: Option<&Seen>, delete_data: bool) -> Step {
@@ -268,7 +270,7 @@ fn go(record: &Record, seen: Option<&Seen>, delete_data: bool) -> Step {
         None => (Action::Forget, Some(Reason::RemovedOutside)),
         Some(seen) => match &record.resource {
             Resource::Secret(_) => (Action::Forget, Some(Reason::BelongsToEnvironment)),
-            Resource::Volume(_) => go_from_volume(seen, delete_data),
+            Resource::Volume(_) | Resource::Bucket(_) => go_from_volume(seen, delete_data),
             _ => (Action::Delete, None),
         },
     };

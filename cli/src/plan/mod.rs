@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use decide::{Goal, MissingSecret, Observed, PlanError, Question, Seen, plan};
-pub use notes::{Note, notes};
+pub use notes::{Note, notes, notes_in_cloud};
 pub use saved::{SavedPlan, SavedPlanError};
 
 use crate::fingerprint::Fingerprint;

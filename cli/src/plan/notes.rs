@@ -6,7 +6,10 @@ use vdeploy_runtime::dispatch::local::Capacity;
 use vdeploy_runtime::function::Entry;
 use vdeploy_runtime::handlers;
 
-use crate::manifest::App;
+use crate::desired::{Place, ResourceSet};
+use crate::hardware::{self, PRICES_AS_OF};
+use crate::manifest::{App, Target};
+use crate::resource::{Kind, Resource};
 
 /// Something that won't be as the manifest asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +51,45 @@ pub fn notes(app: &App, machine: Capacity) -> Vec<Note> {
     }
     for name in app.buckets.keys() {
         note(&mut notes, "isn't mounted on the local target".into(), format!("bucket.{name}"));
+    }
+    notes
+}
+
+/// What should be known of an app in the cloud.
+pub fn notes_in_cloud(app: &App, wanted: &ResourceSet, place: &Place) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for resource in wanted.values() {
+        let Resource::CloudFunction(function) = resource else { continue };
+        let id = resource.id().to_string();
+        let spec = &function.spec;
+        let blind = spec.resources.gpu.iter().filter_map(|name| hardware::find(name));
+        let blind = blind.filter(|model| model.encoders == 0).map(|model| model.name);
+        for model in blind.collect::<Vec<_>>() {
+            let text = format!("`{model}` has no video encoder: videos are encoded by the CPU");
+            note(&mut notes, text, id.clone());
+        }
+        if spec.resources.gpu.len() > 3 {
+            note(&mut notes, "only the first three GPU models are tried".into(), id.clone());
+        }
+        if app.functions.get(&spec.name).is_some_and(|function| function.spot) {
+            let text =
+                "spot machines cost less than the price that is shown, and may be taken away";
+            note(&mut notes, text.into(), id);
+        }
+    }
+    if wanted.keys().any(|id| id.kind == Kind::Function) {
+        let text = format!(
+            "prices are those of us-east-1 in {PRICES_AS_OF}; yours: `[target.aws.prices]`"
+        );
+        note(&mut notes, text, place.region.clone());
+    }
+    let unsaid = Target::unsaid();
+    for (key, name) in app.targets.get("aws").unwrap_or(&unsaid).brought_along() {
+        note(
+            &mut notes,
+            "is yours: it is used as it is, and never changed".into(),
+            format!("{key} `{name}`"),
+        );
     }
     notes
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use vdeploy_runtime::function::Entry;
 use vdeploy_runtime::wire::Failure;
 
-pub use source::{SourceFile, SourceFiles, copy_tree, hash_tree};
+pub use source::{SourceFile, SourceFiles, copy_tree, hash_tree, read_file_of};
 
 use crate::desired::Inputs;
 use crate::manifest::{App, Function};

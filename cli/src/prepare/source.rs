@@ -162,6 +162,19 @@ fn hash_file(path: &Path) -> io::Result<(u64, [u8; 32])> {
     }
 }
 
+impl SourceFiles {
+    /// Whether the files are still what they were when they were read.
+    pub fn is_unchanged(&self, app: &str) -> io::Result<bool> {
+        let now = hash_files(app, &self.root, &self.files).map_err(|(_, error)| error)?;
+        Ok(now.hash == self.hash)
+    }
+}
+
+/// The bytes of one file of a tree.
+pub fn read_file_of(files: &SourceFiles, file: &SourceFile) -> io::Result<Vec<u8>> {
+    fs::read(files.root.join(&file.path))
+}
+
 /// Copies a tree into the new folder `to`, for reading only.
 pub fn copy_tree(files: &SourceFiles, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;

@@ -60,6 +60,8 @@ enum LocalError {
     SourceGone,
     #[error("a secret is created with `vdeploy secret create`, not by a deployment")]
     SecretByHand,
+    #[error("it is a resource of target `aws`")]
+    OfTheCloud,
 }
 
 type LocalResult<T> = Result<T, LocalError>;
@@ -84,6 +86,14 @@ impl<'a> LocalProvider<'a> {
             Kind::Volume => self.see_volume(&id.name),
             Kind::Secret => self.see_secret(&id.name),
             Kind::Function => self.see_function(&id.name),
+            Kind::Bucket
+            | Kind::LogGroup
+            | Kind::Role
+            | Kind::Repository
+            | Kind::LaunchTemplate
+            | Kind::Compute
+            | Kind::Queue
+            | Kind::Schedule => Ok(None),
         }
     }
 
@@ -146,6 +156,7 @@ impl<'a> LocalProvider<'a> {
                 function: (**function).clone(),
                 engine: Engine::Local,
             })?),
+            _ => Err(LocalError::OfTheCloud),
         }
     }
 
@@ -208,6 +219,7 @@ impl<'a> LocalProvider<'a> {
             Resource::Function(function) => {
                 self.catalog.remove(&FunctionName::new(self.app, &function.name))?;
             }
+            _ => return Err(LocalError::OfTheCloud),
         }
         Ok(())
     }
@@ -256,7 +268,7 @@ impl Provider for LocalProvider<'_> {
 }
 
 fn failed(doing: &'static str, id: ResourceId, error: LocalError) -> ProviderError {
-    ProviderError { doing, id, source: Box::new(error) }
+    ProviderError { doing, id, source: Box::new(error), hint: None }
 }
 
 fn seen(resource: Option<Resource>) -> Seen {

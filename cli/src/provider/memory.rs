@@ -32,7 +32,8 @@ impl MemoryProvider {
     fn check(&self, doing: &'static str, resource: &Resource) -> Result<(), ProviderError> {
         let id = resource.id();
         if self.failing.contains(&id) {
-            return Err(ProviderError { doing, id, source: "told to fail".into() });
+            let source = "told to fail".into();
+            return Err(ProviderError { doing, id, source, hint: None });
         }
         Ok(())
     }

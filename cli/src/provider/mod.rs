@@ -1,5 +1,6 @@
 //! How resources become real.
 
+mod aws;
 mod local;
 mod memory;
 
@@ -7,6 +8,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::future::Future;
 
+pub(crate) use aws::{AwsProvider, BucketUse, CloudSecrets, Session};
 pub use local::{Deployment, LocalProvider};
 pub use memory::MemoryProvider;
 
@@ -19,6 +21,11 @@ use crate::resource::{Resource, ResourceId};
 /// - `delete` of a missing resource is fine, and also takes what an interrupted creation left.
 /// - Nothing is retried here, and nothing is decided.
 pub trait Provider {
+    /// How many steps of a wave are done at the same time.
+    fn at_once(&self) -> usize {
+        1
+    }
+
     /// What is there of `ids`; what isn't there has no entry.
     fn observe(
         &self,
@@ -50,6 +57,8 @@ pub struct ProviderError {
     /// What the target said.
     #[source]
     pub source: Box<dyn Error + Send + Sync>,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 impl ProviderError {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vdeploy_runtime::function::{Entry, FunctionSpec, Hardware, default_timeout};
 
-use super::{NamedImage, Resource};
+use super::{CloudFunction, ComputeEnvironment, NamedImage, Resource, Role};
 use crate::fingerprint::Fingerprint;
 
 /// One setting.
@@ -28,6 +28,21 @@ pub fn attributes(resource: &Resource) -> Vec<Attribute> {
         Resource::Volume(_) => {}
         Resource::Secret(secret) => list.set_some("keys", non_empty(&secret.keys)),
         Resource::Function(function) => list.function(function),
+        Resource::CloudFunction(function) => list.cloud_function(function),
+        Resource::Bucket(bucket) => {
+            list.set("call_retention_days", bucket.call_retention_days);
+        }
+        Resource::LogGroup(group) => list.set("retention_days", group.retention_days),
+        Resource::Role(role) => list.role(role),
+        Resource::Repository(_) => {}
+        Resource::LaunchTemplate(template) => {
+            list.set("disk", format!("{}GiB", template.disk_gib));
+        }
+        Resource::Compute(environment) => list.compute(environment),
+        Resource::Queue(queue) => {
+            list.set("compute_environments", queue.compute_environments.as_slice());
+        }
+        Resource::Schedule(schedule) => list.set("expression", schedule.expression.as_str()),
     }
     list.0
 }
@@ -86,6 +101,52 @@ impl List {
         self.set_unless("cache", function.cache, &false);
         let schema = function.schema.as_ref().map(|schema| Fingerprint::of(schema).to_string());
         self.set_some("schema", schema);
+    }
+
+    fn cloud_function(&mut self, function: &CloudFunction) {
+        let engine = json!(function.engine);
+        self.set(
+            "engine",
+            format!("{} ({})", engine.as_str().unwrap_or_default(), function.reason),
+        );
+        let price = function.price_per_hour;
+        self.set("price", format!("${price:.4} an hour at most, on {}", function.machine));
+        self.function(&function.spec);
+        self.set("uri", function.image.as_str());
+        self.set_some("queue", function.queue.as_deref());
+        self.set("role", function.role.as_str());
+    }
+
+    fn role(&mut self, role: &Role) {
+        self.set("services", role.services.as_slice());
+        self.set_some("managed", non_empty(&role.managed));
+        let statements = role.policy["Statement"].as_array();
+        for statement in statements.into_iter().flatten() {
+            let name = format!("allows.{}", statement["Sid"].as_str().unwrap_or("?"));
+            let words = |value: &Value| match value {
+                Value::Array(list) => {
+                    list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+                }
+                other => other.as_str().unwrap_or_default().to_owned(),
+            };
+            let (actions, on) = (words(&statement["Action"]), words(&statement["Resource"]));
+            let under = match &statement["Condition"] {
+                Value::Null => String::new(),
+                condition => format!(" if {condition}"),
+            };
+            self.set(&name, format!("{actions} on {on}{under}"));
+        }
+    }
+
+    fn compute(&mut self, environment: &ComputeEnvironment) {
+        self.set_some("gpu", environment.gpu.as_deref());
+        self.set("spot", environment.spot);
+        self.set("instance_types", environment.instance_types.as_slice());
+        self.set("max_vcpus", environment.max_vcpus);
+        self.set_some("vpc", environment.vpc.as_deref());
+        self.set_some("subnets", non_empty(&environment.subnets));
+        self.set_some("security_groups", non_empty(&environment.security_groups));
+        self.set("launch_template", environment.launch_template.as_str());
     }
 
     fn entry(&mut self, entry: &Entry) {

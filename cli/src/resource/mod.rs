@@ -2,6 +2,7 @@
 //! compare. Pure.
 
 mod attributes;
+mod aws;
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,13 +11,27 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use vdeploy_runtime::function::FunctionSpec;
 
 pub use attributes::{Attribute, attributes, bytes_text};
+pub use aws::{
+    ACCOUNT, CloudFunction, ComputeEnvironment, LaunchTemplate, LogGroup, Queue, Repository, Role,
+    Schedule, Store,
+};
 
 use crate::fingerprint::Fingerprint;
 use crate::manifest::Image;
 
-/// The kinds of resources, in the order they are created in: each may depend on earlier ones only.
+/// The kinds of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
+    /// The bucket of an account.
+    Bucket,
+    /// Where functions log in the cloud.
+    LogGroup,
+    /// What parts of an app may do in the cloud.
+    Role,
+    /// Where images of an app are kept.
+    Repository,
+    /// What machines are started with.
+    LaunchTemplate,
     /// The deployed copy of a function's own code.
     Source,
     /// An image recipe.
@@ -25,21 +40,66 @@ pub enum Kind {
     Volume,
     /// A secret of the environment.
     Secret,
+    /// Machines that come and go with jobs.
+    Compute,
+    /// Where jobs wait.
+    Queue,
     /// A function that can be called.
     Function,
+    /// A function that is called by itself.
+    Schedule,
 }
 
 impl Kind {
-    const ALL: [Kind; 5] = [Kind::Source, Kind::Image, Kind::Volume, Kind::Secret, Kind::Function];
+    const ALL: [Kind; 13] = [
+        Kind::Bucket,
+        Kind::LogGroup,
+        Kind::Role,
+        Kind::Repository,
+        Kind::LaunchTemplate,
+        Kind::Source,
+        Kind::Image,
+        Kind::Volume,
+        Kind::Secret,
+        Kind::Compute,
+        Kind::Queue,
+        Kind::Function,
+        Kind::Schedule,
+    ];
+    /// The last wave of creation.
+    pub(crate) const LAST_WAVE: u32 = 4;
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Kind::Bucket => "bucket",
+            Kind::LogGroup => "log_group",
+            Kind::Role => "role",
+            Kind::Repository => "repository",
+            Kind::LaunchTemplate => "launch_template",
             Kind::Source => "source",
             Kind::Image => "image",
             Kind::Volume => "volume",
             Kind::Secret => "secret",
+            Kind::Compute => "compute",
+            Kind::Queue => "queue",
             Kind::Function => "function",
+            Kind::Schedule => "schedule",
+        }
+    }
+
+    /// When it is made: resources depend on those of earlier waves only.
+    pub(crate) fn wave(self) -> u32 {
+        match self {
+            Kind::Bucket
+            | Kind::LogGroup
+            | Kind::Role
+            | Kind::Repository
+            | Kind::LaunchTemplate => 0,
+            Kind::Source | Kind::Image | Kind::Volume | Kind::Secret | Kind::Compute => 1,
+            Kind::Queue => 2,
+            Kind::Function => 3,
+            Kind::Schedule => Kind::LAST_WAVE,
         }
     }
 
@@ -113,6 +173,24 @@ pub enum Resource {
     Secret(Secret),
     /// A function that can be called.
     Function(Box<FunctionSpec>),
+    /// The bucket of an account.
+    Bucket(Store),
+    /// Where a function logs.
+    LogGroup(LogGroup),
+    /// What a part of the app may do.
+    Role(Box<Role>),
+    /// Where an image is kept.
+    Repository(Repository),
+    /// What machines are started with.
+    LaunchTemplate(LaunchTemplate),
+    /// Machines that come and go with jobs.
+    Compute(Box<ComputeEnvironment>),
+    /// Where jobs wait.
+    Queue(Queue),
+    /// A function that can be called, in the cloud.
+    CloudFunction(Box<CloudFunction>),
+    /// A function that is called by itself.
+    Schedule(Schedule),
 }
 
 /// The deployed copy of a function's own code.
@@ -161,17 +239,54 @@ impl Resource {
             Resource::Volume(volume) => ResourceId::new(Kind::Volume, &volume.name),
             Resource::Secret(secret) => ResourceId::new(Kind::Secret, &secret.name),
             Resource::Function(function) => ResourceId::new(Kind::Function, &function.name),
+            Resource::Bucket(bucket) => ResourceId::new(Kind::Bucket, &bucket.name),
+            Resource::LogGroup(group) => ResourceId::new(Kind::LogGroup, &group.function),
+            Resource::Role(role) => ResourceId::new(Kind::Role, &role.purpose),
+            Resource::Repository(repository) => {
+                ResourceId::new(Kind::Repository, &repository.image)
+            }
+            Resource::LaunchTemplate(template) => {
+                ResourceId::new(Kind::LaunchTemplate, format!("{}gib", template.disk_gib))
+            }
+            Resource::Compute(environment) => ResourceId::new(Kind::Compute, &environment.id),
+            Resource::Queue(queue) => ResourceId::new(Kind::Queue, &queue.id),
+            Resource::CloudFunction(function) => {
+                ResourceId::new(Kind::Function, &function.spec.name)
+            }
+            Resource::Schedule(schedule) => ResourceId::new(Kind::Schedule, &schedule.function),
+        }
+    }
+
+    /// The function that it is, whatever runs it.
+    pub fn function(&self) -> Option<&FunctionSpec> {
+        match self {
+            Resource::Function(spec) => Some(spec),
+            Resource::CloudFunction(function) => Some(&function.spec),
+            _ => None,
         }
     }
 
     /// What must exist before it does.
     pub fn deps(&self) -> Vec<ResourceId> {
-        let Resource::Function(function) = self else { return Vec::new() };
+        if let Resource::Schedule(schedule) = self {
+            return vec![ResourceId::new(Kind::Function, &schedule.function)];
+        }
+        let Some(function) = self.function() else { return Vec::new() };
         let source = function.source.iter().map(|hash| ResourceId::new(Kind::Source, hash));
         let image = function.image.iter().map(|name| ResourceId::new(Kind::Image, name));
         let volumes = function.volumes.values().map(|name| ResourceId::new(Kind::Volume, name));
         let secrets = function.secrets.iter().map(|name| ResourceId::new(Kind::Secret, name));
-        source.chain(image).chain(volumes).chain(secrets).collect()
+        let of_function = source.chain(image).chain(volumes).chain(secrets);
+        of_function.chain(self.deps_in_cloud()).collect()
+    }
+
+    /// What a function in the cloud needs beside what it names.
+    fn deps_in_cloud(&self) -> Vec<ResourceId> {
+        let Resource::CloudFunction(function) = self else { return Vec::new() };
+        let queue = function.queue_id.iter().map(|id| ResourceId::new(Kind::Queue, id));
+        let roles = ["function", "start"].map(|purpose| ResourceId::new(Kind::Role, purpose));
+        let log = ResourceId::new(Kind::LogGroup, &function.spec.name);
+        queue.chain(roles).chain([log]).collect()
     }
 
     /// The hash of everything it is.
@@ -185,6 +300,7 @@ impl Resource {
             (Resource::Secret(found), Resource::Secret(wanted)) => {
                 wanted.keys.iter().all(|key| found.keys.contains(key))
             }
+            (Resource::Compute(found), Resource::Compute(wanted)) => found.serves(wanted),
             _ => self == wanted,
         }
     }

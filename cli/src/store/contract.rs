@@ -124,3 +124,110 @@ async fn sqlite_keeps_its_file_private_and_makes_none_for_reading() {
         .collect();
     assert!(modes.len() >= 2 && modes.values().all(|mode| *mode == 0o600), "{modes:?}");
 }
+
+/// S3 as moto has it, which refuses conditional writes as AWS does; skipped where it isn't installed.
+#[tokio::test]
+async fn s3_keeps_the_contract() {
+    let Some(server) = standin::start() else { return };
+    let counter = std::cell::Cell::new(0);
+    let objects = server.bucket("states").await;
+    check_all(|| {
+        counter.set(counter.get() + 1);
+        super::S3Store::new(objects.clone(), &format!("environment-{}", counter.get()))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lock_in_s3_has_one_holder_and_is_taken_over_from_a_dead_one() {
+    use super::{LockError, S3Lock, break_s3_lock, s3_holder};
+    let Some(server) = standin::start() else { return };
+    let objects = server.bucket("locks").await;
+    let take = |holder: super::Holder| {
+        let objects = objects.clone();
+        async move { S3Lock::take(objects, "lock.json".into(), &holder).await }
+    };
+    let holder = |pid| super::Holder {
+        user: "ada".into(),
+        host: "vm".into(),
+        pid,
+        operation: "deploy".into(),
+        since: Timestamp::UNIX_EPOCH,
+    };
+    let alive = std::process::id();
+    let lock = take(holder(alive)).await.unwrap();
+    let second = take(holder(alive)).await;
+    assert!(
+        matches!(&second, Err(LockError::Held { holder: Some(first) }) if *first == holder(alive))
+    );
+    lock.release().await.unwrap();
+    // No process has this number: the largest is far smaller.
+    let left = take(holder(i32::MAX as u32)).await.unwrap();
+    let taken_over = take(holder(alive)).await.unwrap();
+    left.release().await.unwrap();
+    assert_eq!(s3_holder(&objects, "lock.json").await.unwrap(), Some(holder(alive)));
+    break_s3_lock(&objects, "lock.json".into()).await.unwrap();
+    taken_over.release().await.unwrap();
+    assert_eq!(s3_holder(&objects, "lock.json").await.unwrap(), None);
+}
+
+/// A stand-in for S3, as long as this value lives.
+mod standin {
+    use std::path::Path;
+    use std::process::{Child, Command, Stdio};
+
+    use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+    use vdeploy_runtime::aws::objects::Bucket;
+
+    pub(super) struct Standin {
+        child: Child,
+        address: String,
+        _dir: tempfile::TempDir,
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test starts the stand-in")]
+    pub(super) fn start() -> Option<Standin> {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+        let python = repository.join("target/standin/venv/bin/python");
+        if !python.exists() {
+            eprintln!("skipped: there is no stand-in for AWS; `tests/tools` installs it");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let address = dir.path().join("address");
+        let child = Command::new(python)
+            .arg(repository.join("tests/standin/aws/server.py"))
+            .arg(&address)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while !address.exists() {
+            std::thread::yield_now();
+        }
+        let address = std::fs::read_to_string(address).unwrap();
+        Some(Standin { child, address, _dir: dir })
+    }
+
+    impl Standin {
+        pub(super) async fn bucket(&self, name: &str) -> Bucket {
+            let config = aws_sdk_s3::Config::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .region(Region::new("us-east-1"))
+                .credentials_provider(Credentials::new("t", "t", None, None, "test"))
+                .endpoint_url(&self.address)
+                .force_path_style(true)
+                .build();
+            let client = aws_sdk_s3::Client::from_conf(config);
+            client.create_bucket().bucket(name).send().await.unwrap();
+            Bucket::new(client, name)
+        }
+    }
+
+    impl Drop for Standin {
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}

@@ -43,6 +43,9 @@ pub enum LockError {
         /// Who, when they have said so yet.
         holder: Option<Holder>,
     },
+    /// The bucket said no.
+    #[error("can't lock the environment: can't {}", .0.doing)]
+    Cloud(#[from] vdeploy_runtime::aws::AwsError),
     /// The disk said no.
     #[error("can't lock `{}`", path.display())]
     Io {

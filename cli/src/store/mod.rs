@@ -6,6 +6,8 @@
 mod contract;
 mod lock;
 mod memory;
+mod s3;
+mod s3_lock;
 mod sqlite;
 
 use std::future::Future;
@@ -17,6 +19,8 @@ use vdeploy_runtime::database::DatabaseError;
 
 pub use lock::{Holder, Lock, LockError, break_lock, read_holder};
 pub use memory::MemoryStore;
+pub(crate) use s3::S3Store;
+pub(crate) use s3_lock::{S3Lock, break_s3_lock, s3_holder};
 pub use sqlite::SqliteStore;
 
 use crate::resource::{Resource, ResourceId};
@@ -28,6 +32,12 @@ use crate::state::{Basis, Change, State};
 /// - What `append` returned is there after a crash of the process or the machine.
 /// - An app that was never appended to has the default state.
 pub trait StateStore {
+    /// How many completed steps are recorded together at most. What that may cost after a crash is
+    /// looking at so many resources again.
+    fn batch(&self) -> usize {
+        32
+    }
+
     /// What is remembered of an app.
     fn load(&mut self, app: &str) -> impl Future<Output = Result<State, StoreError>>;
 
@@ -86,6 +96,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The bucket said no.
+    #[error("can't access the state: can't {}", .0.doing)]
+    Cloud(vdeploy_runtime::aws::AwsError),
     /// The database said no.
     #[error("can't access the state in `{}`", path.display())]
     Database {

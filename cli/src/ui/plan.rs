@@ -148,10 +148,11 @@ pub fn event_text(event: &Event, printer: &Printer) -> String {
             };
             format!("{} {} {done}", paint(&format!("{symbol:>3}"), style), short(id))
         }
-        Event::Failed { id, causes, .. } => {
-            let causes: String =
-                causes.iter().map(|cause| format!("\n      cause: {cause}")).collect();
-            format!("{} {} failed{causes}", paint("  x", Style::Red), short(id))
+        Event::Failed { id, causes, hint, .. } => {
+            let causes = causes.iter().map(|cause| format!("\n      cause: {cause}"));
+            let hint = hint.iter().map(|hint| format!("\n      hint: {hint}"));
+            let why: String = causes.chain(hint).collect();
+            format!("{} {} failed{why}", paint("  x", Style::Red), short(id))
         }
         Event::Skipped { id, needs } => {
             format!("{} {} skipped: it needs {}", paint("  x", Style::Red), short(id), short(needs))

@@ -12,7 +12,7 @@ use crate::ui::table::Table;
 pub(crate) struct Args {}
 
 pub(crate) async fn run(_args: Args, settings: &Settings) -> Result<Exit> {
-    let apps = change::store(settings)?.apps().await?;
+    let apps = change::store(settings).await?.apps().await?;
     let printer = &settings.printer;
     if printer.json {
         printer.data_json(&apps)?;

@@ -1,6 +1,6 @@
 //! `vdeploy app rollback`.
 
-use crate::change::{self, Request};
+use crate::change::{self, Guard, Request, Site};
 use crate::error::{CliError, Exit, Result};
 use crate::plan::Goal;
 use crate::settings::Settings;
@@ -26,22 +26,30 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let app = change::app_name(settings, args.app)?;
-    let _lock = change::lock(settings, "rollback")?;
-    let mut store = change::store(settings)?;
+    let site = Site::open(settings).await?;
+    let rollback = async |guard: &mut Guard| {
+        let request = request(&site, app, args.version).await?;
+        let planned = change::decide(settings, &site, request).await?;
+        change::carry_out(settings, &site, guard, planned, args.yes).await
+    };
+    site.locked(settings, "rollback", rollback).await
+}
+
+async fn request(site: &Site, app: String, version: Option<u64>) -> Result<Request> {
+    let mut store = site.store();
     let state = change::known_app(&mut store, &app).await?;
-    let version = args.version.or_else(|| previous(&state)).ok_or_else(|| {
+    let version = version.or_else(|| previous(&state)).ok_or_else(|| {
         CliError::failed(format!("app `{app}` has no earlier version to go back to"))
     })?;
     let resources = store.version(&app, version).await?.ok_or_else(|| unknown(&app, version))?;
-    let request = Request {
+    Ok(Request {
         app,
         goal: Goal::Rollback(version),
         wanted: resources.into_iter().map(|resource| (resource.id(), resource)).collect(),
         sources: Vec::new(),
         notes: Vec::new(),
-    };
-    let planned = change::decide(settings, request).await?;
-    change::carry_out(settings, planned, args.yes).await
+        sweep: false,
+    })
 }
 
 fn previous(state: &State) -> Option<u64> {

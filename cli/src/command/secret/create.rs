@@ -5,7 +5,6 @@ use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use vdeploy_runtime::clock;
 use vdeploy_runtime::secret::{SecretError, SecretValue};
 
 use super::dotenv;
@@ -39,16 +38,16 @@ pub(crate) struct Args {
 
 type Values = BTreeMap<String, SecretValue>;
 
-pub(crate) fn run(args: &Args, settings: &Settings) -> Result<Exit> {
-    let store = super::secrets(settings)?;
-    if !args.force && !args.merge && store.summary(&args.name)?.is_some() {
+pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
+    let store = super::secrets(settings).await?;
+    if !args.force && !args.merge && store.exists(&args.name).await? {
         return Err(SecretError::Exists(args.name.clone()).into());
     }
-    let mut values = if args.merge { store.get(&args.name)? } else { Values::new() };
+    let mut values = if args.merge { store.get(&args.name).await? } else { Values::new() };
     values.extend(read_files(args)?);
     values.extend(read_typed(&args.values, settings)?);
     let keys = values.len();
-    store.create(&args.name, values, args.force || args.merge, clock::now())?;
+    store.create(&args.name, values, args.force || args.merge).await?;
     let environment = &settings.environment;
     let plural = if keys == 1 { "" } else { "s" };
     let name = &args.name;

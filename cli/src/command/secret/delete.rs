@@ -1,7 +1,5 @@
 //! `vdeploy secret delete`.
 
-use vdeploy_runtime::secret::SecretError;
-
 use crate::change;
 use crate::error::{CliError, Exit, Result};
 use crate::resource::{Kind, ResourceId};
@@ -20,13 +18,11 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
     let Args { name, yes } = args;
-    let store = super::secrets(settings)?;
-    match store.summary(name) {
-        Ok(Some(_)) | Err(SecretError::Damaged(_)) => {}
-        Ok(None) => return Ok(store.delete(name).map(|()| Exit::Ok)?),
-        Err(error) => return Err(error.into()),
+    let store = super::secrets(settings).await?;
+    if !store.exists(name).await? {
+        return store.delete(name).await.map(|()| Exit::Ok);
     }
-    let users = change::store(settings)?.users(&ResourceId::new(Kind::Secret, name)).await?;
+    let users = change::store(settings).await?.users(&ResourceId::new(Kind::Secret, name)).await?;
     let used = match users.as_slice() {
         [] => String::new(),
         users => format!("; used by {}", users.join(", ")),
@@ -35,7 +31,7 @@ pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
     if !yes && !settings.printer.confirm(&question, settings.interactive)? {
         return Err(CliError::failed(format!("secret `{name}` was not deleted")));
     }
-    store.delete(name)?;
+    store.delete(name).await?;
     settings.printer.note(format!("deleted secret `{name}`"));
     Ok(Exit::Ok)
 }

@@ -9,8 +9,8 @@ use crate::ui::table::Table;
 #[command(visible_alias = "ls")]
 pub(crate) struct Args {}
 
-pub(crate) fn run(_args: Args, settings: &Settings) -> Result<Exit> {
-    let secrets = super::secrets(settings)?.list()?;
+pub(crate) async fn run(_args: Args, settings: &Settings) -> Result<Exit> {
+    let secrets = super::secrets(settings).await?.list().await?;
     let printer = &settings.printer;
     if printer.json {
         printer.data_json(&secrets)?;

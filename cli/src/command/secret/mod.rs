@@ -4,12 +4,16 @@ mod create;
 mod delete;
 mod dotenv;
 mod list;
+mod secrets;
 
 use clap::Subcommand;
 use vdeploy_runtime::secret::SecretStore;
 
-use crate::error::{CliError, Exit, Result};
+use crate::change::Site;
+use crate::error::{Exit, Result};
+use crate::provider::CloudSecrets;
 use crate::settings::Settings;
+use secrets::Secrets;
 
 /// Keep credentials for functions, out of manifests and plans
 ///
@@ -29,20 +33,16 @@ enum Command {
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     match args.command {
-        Command::Create(args) => create::run(&args, settings),
-        Command::List(args) => list::run(args, settings),
+        Command::Create(args) => create::run(&args, settings).await,
+        Command::List(args) => list::run(args, settings).await,
         Command::Delete(args) => delete::run(&args, settings).await,
     }
 }
 
 /// The secrets of the environment that was chosen.
-fn secrets(settings: &Settings) -> Result<SecretStore> {
-    if settings.target != "local" {
-        return Err(CliError::usage(format!(
-            "secrets of target `{}` can't be reached yet",
-            settings.target
-        ))
-        .hint("use `--target local`"));
-    }
-    Ok(SecretStore::of(&settings.home.environment(&settings.environment)))
+async fn secrets(settings: &Settings) -> Result<Secrets> {
+    Ok(match Site::open(settings).await? {
+        Site::Local(home) => Secrets::Local(SecretStore::of(&home)),
+        Site::Aws(session, _, environment) => Secrets::Aws(CloudSecrets::of(session, environment)),
+    })
 }

@@ -16,8 +16,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let app = change::app_name(settings, args.app)?;
-    let state = change::store(settings)?;
-    let state = change::known_app(&mut { state }, &app).await?;
+    let state = change::known_app(&mut change::store(settings).await?, &app).await?;
     let printer = &settings.printer;
     if printer.json {
         let ids: Vec<_> = state.records.keys().collect();

@@ -27,6 +27,6 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     match args.command {
         Command::List(args) => list::run(args, settings).await,
         Command::Show(args) => show::run(args, settings).await,
-        Command::Unlock(args) => unlock::run(&args, settings),
+        Command::Unlock(args) => unlock::run(&args, settings).await,
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let id = change::parse_id(&args.id)?;
     let app = change::app_name(settings, args.app)?;
-    let state = change::known_app(&mut change::store(settings)?, &app).await?;
+    let state = change::known_app(&mut change::store(settings).await?, &app).await?;
     let record = state.records.get(&id).ok_or_else(|| {
         let known: Vec<_> = state.records.keys().map(ToString::to_string).collect();
         let error = CliError::failed(format!("app `{app}` has no resource `{id}`"));

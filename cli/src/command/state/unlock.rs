@@ -1,9 +1,9 @@
 //! `vdeploy state unlock`.
 
-use crate::change;
+use crate::change::{self, Site};
 use crate::error::{Exit, Result};
 use crate::settings::Settings;
-use crate::store::{LockError, break_lock};
+use crate::store::LockError;
 
 /// Say who has the environment's lock, and break it if told to
 ///
@@ -15,14 +15,14 @@ pub(crate) struct Args {
     force: bool,
 }
 
-pub(crate) fn run(args: &Args, settings: &Settings) -> Result<Exit> {
+pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
     let printer = &settings.printer;
-    let path = change::lock_path(settings)?;
+    let site = Site::open(settings).await?;
     let environment = &settings.environment;
-    match change::lock_if_exists(settings, "unlock")? {
+    match site.try_lock(settings).await? {
         Ok(()) => printer.note(format!("environment `{environment}` isn't locked")),
         Err(LockError::Held { holder }) if args.force => {
-            break_lock(&path)?;
+            site.break_lock().await?;
             let who = holder.as_ref().map(change::holder_text);
             let who = who.unwrap_or_else(|| "an operation that didn't say who it is".into());
             printer.note(format!("broke the lock of {who}"));

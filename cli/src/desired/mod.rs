@@ -1,11 +1,20 @@
 //! An app and what was read from its files → the resources it wants. Pure.
 
+mod cloud;
+mod policy;
+mod roles;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use crate::manifest::App;
 use crate::resource::{NamedImage, Resource, ResourceId, Secret, Source, Volume};
+
+pub use cloud::{CloudProblem, Place, desired_in_cloud};
 
 /// Resources by id.
 pub type ResourceSet = BTreeMap<ResourceId, Resource>;

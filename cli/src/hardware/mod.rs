@@ -5,6 +5,10 @@
 //! and video codec support matrix, as public copies have them. The counts are here because models
 //! for computing, from A100 on, have no encoder at all; what works is proven by the worker.
 
+mod instance;
+
+pub use instance::{INSTANCES, Instance, LAMBDA_GIB_SECOND, PRICES_AS_OF, Prices, instances_of};
+
 use crate::error::did_you_mean;
 
 /// A GPU model.
@@ -20,6 +24,8 @@ pub struct Gpu {
     pub decoders: u8,
     /// Its encoders know AV1.
     pub av1_encode: bool,
+    /// Its decoders know AV1.
+    pub av1_decode: bool,
     /// GiB of memory.
     pub memory_gib: u16,
 }
@@ -28,28 +34,28 @@ const fn gpu(
     name: &'static str,
     aliases: &'static [&'static str],
     (encoders, decoders): (u8, u8),
-    av1_encode: bool,
+    (av1_encode, av1_decode): (bool, bool),
     memory_gib: u16,
 ) -> Gpu {
-    Gpu { name, aliases, encoders, decoders, av1_encode, memory_gib }
+    Gpu { name, aliases, encoders, decoders, av1_encode, av1_decode, memory_gib }
 }
 
 const MODELS: &[Gpu] = &[
-    gpu("T4", &[], (1, 2), false, 16),
-    gpu("L4", &[], (2, 4), true, 24),
-    gpu("A10G", &["A10"], (1, 2), false, 24),
-    gpu("L40", &[], (3, 3), true, 48),
-    gpu("L40S", &[], (3, 3), true, 48),
-    gpu("RTX-6000-Ada", &["RTX6000Ada"], (3, 3), true, 48),
-    gpu("RTX-PRO-6000", &["RTX-PRO-6000-Blackwell"], (4, 4), true, 96),
-    gpu("RTX-4090", &["RTX4090"], (2, 1), true, 24),
-    gpu("V100", &[], (3, 1), false, 16),
-    gpu("A100", &["A100-40GB"], (0, 5), false, 40),
-    gpu("A100-80GB", &[], (0, 5), false, 80),
-    gpu("H100", &["H100!"], (0, 7), false, 80),
-    gpu("H200", &[], (0, 7), false, 141),
-    gpu("B200", &["GB200", "B200+"], (0, 7), false, 180),
-    gpu("B300", &["GB300"], (0, 7), false, 288),
+    gpu("T4", &[], (1, 2), (false, false), 16),
+    gpu("L4", &[], (2, 4), (true, true), 24),
+    gpu("A10G", &["A10"], (1, 2), (false, true), 24),
+    gpu("L40", &[], (3, 3), (true, true), 48),
+    gpu("L40S", &[], (3, 3), (true, true), 48),
+    gpu("RTX-6000-Ada", &["RTX6000Ada"], (3, 3), (true, true), 48),
+    gpu("RTX-PRO-6000", &["RTX-PRO-6000-Blackwell"], (4, 4), (true, true), 96),
+    gpu("RTX-4090", &["RTX4090"], (2, 1), (true, true), 24),
+    gpu("V100", &[], (3, 1), (false, false), 16),
+    gpu("A100", &["A100-40GB"], (0, 5), (false, false), 40),
+    gpu("A100-80GB", &[], (0, 5), (false, false), 80),
+    gpu("H100", &["H100!"], (0, 7), (false, false), 80),
+    gpu("H200", &[], (0, 7), (false, false), 141),
+    gpu("B200", &["GB200", "B200+"], (0, 7), (false, true), 180),
+    gpu("B300", &["GB300"], (0, 7), (false, true), 288),
 ];
 
 /// The model that `name` names, whatever its case.
