@@ -214,14 +214,14 @@ fn nothing_that_is_shown_or_kept_tells_a_secret_or_an_account() {
         "app history --json",
     ] {
         let ran = aws.vdeploy(&env, line).exits(0);
-        shown += &format!("{line}\n{}{}", ran.stdout, ran.stderr);
+        shown.extend([line, &ran.stdout, &ran.stderr]);
     }
     env.write("vdeploy.toml", MANIFEST.replace("cpu = 4", "cpu = 2"));
     let planned = aws.vdeploy(&env, "plan --out plan.json").exits(0);
     shown += &std::fs::read_to_string(env.project().join("plan.json")).unwrap();
     aws.ask("deny?action=batch:RegisterJobDefinition");
     let refused = aws.vdeploy(&env, "deploy -y --json");
-    shown += &format!("{}{}{}{}", planned.stdout, planned.stderr, refused.stdout, refused.stderr);
+    shown.extend([planned.stdout, planned.stderr, refused.stdout, refused.stderr]);
     shown += &aws.boto3(
         "s3 = client('s3')\nbucket = s3.list_buckets()['Buckets'][0]['Name']\nprint(bucket)\n\
          for entry in s3.list_objects_v2(Bucket=bucket)['Contents']:\n    \
