@@ -34,6 +34,7 @@ mod manifest;
 mod map;
 mod media;
 mod media_pictures;
+mod media_pieces;
 mod misbehave;
 mod overlay;
 mod picture;

@@ -33,6 +33,9 @@ const CLIPS: &[(&str, &str)] = &[
     ("a.mov", "-c:v mjpeg -pix_fmt yuvj420p -c:a pcm_s16le"),
 ];
 
+/// Decoders of sound that transcoding copies.
+const COPIED: &[&str] = &["aac", "opus", "mp3", "mp3float", "vorbis", "mp2", "mp2float"];
+
 fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
@@ -111,6 +114,10 @@ fn holds_up(result: &Value, output: &Path, what: &str) {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&decoded.stderr);
+    // Sound goes over as packets: what was broken in it still is.
+    let of_sound =
+        |line: &&str| COPIED.iter().any(|codec| line.starts_with(&format!("[{codec} @")));
+    let said: String = said.lines().filter(|line| !of_sound(line)).collect();
     assert!(decoded.status.success() && said.is_empty(), "{what}: {said}");
     let frames = String::from_utf8_lossy(&decoded.stdout);
     let promised = result["verified"]["frames_out"].to_string();

@@ -52,11 +52,11 @@ pub struct Making<'a> {
 
 /// Frames of a part at the target's rate: those that it has, where it has that rate already.
 fn frames(segment: &Segment<'_>, rate: Rational) -> u64 {
-    let even = segment.rate() == Some(rate) && !segment.video.variable_rate();
-    match even {
-        true => segment.frames.len() as u64,
-        false => ((segment.seconds() * rate.value()).round() as u64).max(1),
-    }
+    let (count, lasting) = (segment.frames.len() as u64, segment.seconds() * rate.value());
+    let claimed = segment.rate() == Some(rate) && !segment.video.variable_rate();
+    // A header says nothing of gaps.
+    let even = claimed && (lasting - count as f64).abs() < 0.5;
+    if even { count } else { (lasting.round() as u64).max(1) }
 }
 
 /// Frames of the whole.
