@@ -23,6 +23,7 @@ pub mod client;
 pub mod clock;
 pub mod color;
 pub mod database;
+pub mod detect;
 pub mod dispatch;
 pub mod encode;
 pub mod environment;

@@ -11,6 +11,7 @@
 //! | the worker program | `VDEPLOY_WORKER` | | `vdeploy-runtime` beside this program, or in `PATH` |
 //! | what an hour of this machine costs | | `price_per_hour` | unknown |
 //! | ffmpeg and ffprobe | `VDEPLOY_FFMPEG`, `VDEPLOY_FFPROBE` | | in `PATH` |
+//! | the library of ONNX Runtime | `VDEPLOY_ONNXRUNTIME` | | beside the worker program, or in the system's folders; else tract |
 //!
 //! The profile is `vdeploy/config.toml` in `XDG_CONFIG_HOME`, or in `~/.config`.
 
@@ -47,6 +48,8 @@ pub struct Settings {
     pub ffmpeg: PathBuf,
     /// Where ffprobe is.
     pub ffprobe: PathBuf,
+    /// The library of ONNX Runtime, when it was named; `tract` stands for none.
+    pub onnxruntime: Option<PathBuf>,
     /// The worker program, when it was named.
     pub worker: Option<PathBuf>,
     /// What this machine costs an hour, in any currency.
@@ -162,6 +165,7 @@ impl Settings {
             bucket: variable(variables::BUCKET).or(profile.bucket),
             ffmpeg: path_variable("VDEPLOY_FFMPEG").unwrap_or_else(|| "ffmpeg".into()),
             ffprobe: path_variable("VDEPLOY_FFPROBE").unwrap_or_else(|| "ffprobe".into()),
+            onnxruntime: path_variable("VDEPLOY_ONNXRUNTIME"),
             worker: path_variable("VDEPLOY_WORKER"),
             price_per_hour: profile.price_per_hour,
             failpoint: variable("VDEPLOY_FAILPOINT")
@@ -226,6 +230,7 @@ impl Settings {
             ffmpeg: self.ffmpeg.clone(),
             ffprobe: self.ffprobe.clone(),
             cache: self.home.cache(),
+            onnxruntime: self.onnxruntime.clone(),
         }
     }
 

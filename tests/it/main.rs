@@ -19,6 +19,7 @@ mod client;
 mod crash;
 mod cutting;
 mod deploy;
+mod detect;
 mod effects;
 mod env;
 mod examples;

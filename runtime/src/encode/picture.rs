@@ -90,6 +90,23 @@ pub fn cpu_filters(video: &VideoStream, look: Look, fps: Option<f64>) -> Chain {
     Chain(filters)
 }
 
+/// What each frame goes through that is looked at and not shown again, and its size then. Nothing is resized unless it
+/// is asked for, or pixels are not square.
+pub fn untouched(video: &VideoStream, bounds: Bounds, fit: Fit) -> (Chain, (u32, u32)) {
+    let look = Look::decide((bounds, fit), Some(false), VideoCodec::H264, video);
+    let square = video.sar.is_none_or(|sar| sar.num == sar.den);
+    let stays = bounds == Bounds::Source && square && look.tone_map.is_none();
+    let kept = |filter: &Filter| match filter {
+        // Neighbours of a picked frame are not there, and colours stay whole until the last step.
+        Filter::Deinterlace | Filter::Format(_) => false,
+        Filter::Scale { .. } => !stays,
+        _ => true,
+    };
+    let mut filters = cpu_filters(video, look, None);
+    filters.0.retain(kept);
+    (filters, if stays { video.rotated_size() } else { look.geometry.size() })
+}
+
 /// What a GPU does to each frame that stays in its memory.
 pub fn gpu_filters(video: &VideoStream, look: Look) -> Chain {
     let format = if look.ten_bit { PixelFormat::P010 } else { PixelFormat::Nv12 };

@@ -249,7 +249,12 @@ mod tests {
             "scratch": folder, "artifacts": folder,
         }))
         .unwrap();
-        let tools = Tools { ffmpeg, ffprobe: "ffprobe".into(), cache: folder.join("cache") };
+        let tools = Tools {
+            ffmpeg,
+            ffprobe: "ffprobe".into(),
+            cache: folder.join("cache"),
+            onnxruntime: None,
+        };
         let files = Files::of(&invocation);
         Context::new(invocation, tools, files, CancellationToken::new(), |_| {})
     }

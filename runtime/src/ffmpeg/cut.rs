@@ -22,6 +22,13 @@ pub enum Cut {
         /// The frame after the last.
         end: u64,
     },
+    /// Keeps frames from one time to before another, in units of the stream's time base.
+    TrimTimes {
+        /// The first time.
+        start: i64,
+        /// The time that is left out.
+        end: i64,
+    },
     /// Keeps frames from one second to before another.
     Window {
         /// The first second; none is the start.
@@ -63,6 +70,10 @@ impl fmt::Display for Cut {
             Cut::TrimFrames { start, end } => {
                 let (start, end) = (start.to_string(), end.to_string());
                 write(f, "trim", &[("start_frame", &start), ("end_frame", &end)])
+            }
+            Cut::TrimTimes { start, end } => {
+                let (start, end) = (start.to_string(), end.to_string());
+                write(f, "trim", &[("start_pts", &start), ("end_pts", &end)])
             }
             Cut::Window { from, until } => window(f, *from, *until),
             Cut::VideoFromZero => write(f, "setpts", &[("expr", "PTS-STARTPTS")]),

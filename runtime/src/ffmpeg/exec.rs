@@ -12,6 +12,7 @@ use std::time::Duration;
 use ffmpeg_sidecar::child::FfmpegChild;
 use ffmpeg_sidecar::command::FfmpegCommand;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::log::Log;
@@ -145,6 +146,48 @@ pub async fn frames(
         Ok(_) if cancelled || cancel.is_cancelled() => Err(ExecError::Cancelled),
         Ok(count) if status.success() => Ok(Ok(count)),
         Ok(_) => Err(ExecError::Failed { status, log: Box::new(log) }),
+    }
+}
+
+/// Runs ffmpeg to its end, and gives every `size` bytes that it writes to its standard output to `to`, in buffers that
+/// come from `spare`. Where there is no spare buffer it waits, and so does ffmpeg: nothing piles up. When nobody takes
+/// buffers any more, ffmpeg is stopped, and that is no error. Gives back how many it was.
+pub async fn stream(
+    program: &Path,
+    args: Vec<OsString>,
+    size: usize,
+    cancel: &CancellationToken,
+    (spare, to): (&mut mpsc::Receiver<Vec<u8>>, mpsc::Sender<Vec<u8>>),
+) -> Result<u64, ExecError> {
+    let mut child = Child::start(program, args)?;
+    let (mut stdout, stderr) = child.pipes(program)?;
+    let (mut log, mut count) = (Log::default(), 0);
+    let unwanted = cancel.child_token();
+    let cancelled = {
+        let (count, stop) = (&mut count, unwanted.clone());
+        let pictures = async move {
+            while let Some(mut buffer) = spare.recv().await {
+                buffer.resize(size, 0);
+                if stdout.read_exact(&mut buffer).await.is_err() {
+                    return;
+                }
+                if to.send(buffer).await.is_err() {
+                    break;
+                }
+                *count += 1;
+            }
+            stop.cancel();
+        };
+        let drained = futures::future::join(pictures, lines(stderr, |line| log.line(line)));
+        drain(&mut child, drained, &unwanted).await
+    };
+    let status = child.wait(program).await?;
+    if cancel.is_cancelled() {
+        Err(ExecError::Cancelled)
+    } else if cancelled || status.success() {
+        Ok(count)
+    } else {
+        Err(ExecError::Failed { status, log: Box::new(log) })
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Filter {
         /// The format of the result.
         format: PixelFormat,
     },
+    /// Brings frames from GPU memory, where they have this format.
+    Download(PixelFormat),
     /// Cuts the middle out.
     Crop((u32, u32)),
     /// Puts bars around the picture.
@@ -166,6 +168,11 @@ impl fmt::Display for Filter {
             Filter::ScaleCuda { size, format } => {
                 let (w, h) = texts(*size);
                 write(f, "scale_cuda", &[("w", &w), ("h", &h), ("format", format.name())])
+            }
+            Filter::Download(format) => {
+                write(f, "hwdownload", &[])?;
+                f.write_str(",")?;
+                write(f, "format", &[("pix_fmts", format.name())])
             }
             Filter::Crop(size) => {
                 let (w, h) = texts(*size);

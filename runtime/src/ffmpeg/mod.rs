@@ -42,4 +42,7 @@ pub struct Tools {
     pub ffprobe: PathBuf,
     /// A folder for what was proven of this machine.
     pub cache: PathBuf,
+    /// The library of ONNX Runtime, where one was named.
+    #[serde(default)]
+    pub onnxruntime: Option<PathBuf>,
 }

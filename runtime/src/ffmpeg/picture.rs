@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::filter::{Chain, Filter};
 use super::graph::Graph;
 use super::input;
-use super::job::{Input, Source};
+use super::job::{Decode, Input, Source};
 
 /// One run.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +95,10 @@ pub fn args(job: &PictureJob) -> Vec<OsString> {
     }
     if let Some(threads) = job.threads {
         add(&["-threads", &threads.to_string()]);
+    }
+    if let Decode::Cuda { gpu } = job.input.decode {
+        add(&["-hwaccel", "cuda", "-hwaccel_output_format", "cuda"]);
+        add(&["-hwaccel_device", &gpu.to_string()]);
     }
     if job.keyframes_only {
         add(&["-skip_frame", "nokey"]);

@@ -173,7 +173,7 @@ mod tests {
             exit 0;;\nesac\nexec ffmpeg \"$@\"\n";
         std::fs::write(&ffmpeg, script).unwrap();
         std::fs::set_permissions(&ffmpeg, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Tools { ffmpeg, ffprobe: "ffprobe".into(), cache: folder.join("cache") }
+        Tools { ffmpeg, ffprobe: "ffprobe".into(), cache: folder.join("cache"), onnxruntime: None }
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ pub mod check;
 pub mod chunked;
 pub mod clips;
 pub mod concat;
+pub mod detect;
 pub mod echo;
 pub mod effects;
 pub mod frames;
@@ -29,6 +30,7 @@ pub fn builtin() -> Registry {
         .with(clips::Clips)
         .with(concat::Concat)
         .with(chunked::Chunked)
+        .with(detect::Detect::default())
         .with(echo::Echo)
         .with(effects::Effects)
         .with(framing::Framing)

@@ -28,7 +28,8 @@ impl Rig {
         let root = TempDir::with_prefix("vdeploy-handlers-").unwrap();
         // What is proven of this machine is shared by all tests of a run, as by calls.
         let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cache");
-        let tools = Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), cache };
+        let tools =
+            Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), cache, onnxruntime: None };
         Rig {
             root,
             tools,

@@ -62,6 +62,12 @@ pub fn hls_js(env: &TestEnv) -> Option<Value> {
     play(env, HLS_JS)
 }
 
+/// What Chromium saw of a file of the project; none where there is no Chromium.
+pub fn file(env: &TestEnv, name: &str) -> Option<Value> {
+    fs::write(env.project().join("hls.min.js"), "").unwrap();
+    play(env, &NATIVE.replace("out/master.m3u8", name))
+}
+
 fn play(env: &TestEnv, script: &str) -> Option<Value> {
     fs::write(env.project().join("play.html"), PAGE.replace("SCRIPT", script)).unwrap();
     let (port, reports) = serve(env.project());

@@ -1,6 +1,6 @@
 //! `hls`: streams of awkward little clips, each held against the rules that players' makers give.
 
-mod browser;
+pub mod browser;
 mod checker;
 
 use std::path::{Path, PathBuf};

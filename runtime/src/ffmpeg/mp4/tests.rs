@@ -30,7 +30,12 @@ async fn make(folder: &TempDir, name: &str, options: &str) -> PathBuf {
 }
 
 async fn probed(path: &Path) -> Media {
-    let tools = Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), cache: "".into() };
+    let tools = Tools {
+        ffmpeg: "ffmpeg".into(),
+        ffprobe: "ffprobe".into(),
+        cache: "".into(),
+        onnxruntime: None,
+    };
     tools.inspect(path, "clip", Count::Packets, &CancellationToken::new()).await.unwrap()
 }
 

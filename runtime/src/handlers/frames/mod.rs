@@ -20,11 +20,8 @@ use serde::Serialize;
 use self::args::{Args, ChannelOrder, Dtype, Layout, Pick, Shape};
 use self::fetch::Fetch;
 use self::make::{Made, Making};
-use crate::encode::picture::{self, Look};
-use crate::encode::size::Bounds;
+use crate::encode::picture;
 use crate::encode::source;
-use crate::ffmpeg::codec::VideoCodec;
-use crate::ffmpeg::filter::{Chain, Filter};
 use crate::ffmpeg::probe::{Count, VideoStream};
 use crate::handler::{Context, Handler};
 use crate::wire::{Failure, FailureKind, Phase, Progress};
@@ -111,7 +108,7 @@ impl Handler for Frames {
         } else {
             pick::runs(&wanted, &index)
         };
-        let (filters, size) = filters(&args, video);
+        let (filters, size) = picture::untouched(video, args.bounds(), args.fit);
         let staged = cx.files().output(args.output.as_ref(), &default_name(&args, shape))?;
         let fetch = Fetch {
             cx: &cx,
@@ -156,24 +153,6 @@ impl Handler for Frames {
         cx.add_artifact(artifact);
         Ok(output)
     }
-}
-
-/// What each frame goes through after it was picked out, and its size then. Nothing is resized
-/// unless it is asked for, or pixels are not square.
-fn filters(args: &Args, video: &VideoStream) -> (Chain, (u32, u32)) {
-    let bounds = args.bounds();
-    let look = Look::decide((bounds, args.fit), Some(false), VideoCodec::H264, video);
-    let square = video.sar.is_none_or(|sar| sar.num == sar.den);
-    let stays = bounds == Bounds::Source && square && look.tone_map.is_none();
-    let sized = |filter: &Filter| match filter {
-        // Neighbours of a picked frame are not there, and colours stay whole until the last step.
-        Filter::Deinterlace | Filter::Format(_) => false,
-        Filter::Scale { .. } => !stays,
-        _ => true,
-    };
-    let mut filters = picture::cpu_filters(video, look, None);
-    filters.0.retain(sized);
-    (filters, if stays { video.rotated_size() } else { look.geometry.size() })
 }
 
 fn check_count(wanted: &[usize], shape: Shape, name: &str) -> Result<(), Failure> {

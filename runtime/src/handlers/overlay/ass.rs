@@ -106,7 +106,7 @@ const WORD_JOINER: char = '\u{2060}';
 
 /// `text` as libass shows it, character by character. Line breaks become `\N`; other control
 /// characters, which no font has, are left out.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let text = text.trim_matches(['\r', '\n']).replace("\r\n", "\n");
     for c in text.chars() {

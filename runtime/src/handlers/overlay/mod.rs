@@ -4,7 +4,7 @@
 //! the video, [`crate::encode`] works and judges; this file is the order of it.
 
 pub mod args;
-mod ass;
+pub(crate) mod ass;
 mod font;
 mod highlight;
 mod plan;
