@@ -62,7 +62,7 @@ fn handlers_that_are_not_there() {
     5 | handler = "superscale"
       |           ^^^^^^^^^^^^
       |
-      = hint: it may be `audio`, `check`, `chunked`, `clips`, `concat`, `echo`, `effects`, `frames`, `framing`, `hls`, `ladder`, `notify`, `overlay`, `pipeline`, `probe`, `sequence`, `stream` or `transcode`; a handler of your own needs `binary`
+      = hint: it may be `audio`, `check`, `chunked`, `clips`, `concat`, `detect`, `echo`, `effects`, `frames`, `framing`, `hls`, `ladder`, `notify`, `overlay`, `pipeline`, `probe`, `sequence`, `stream` or `transcode`; a handler of your own needs `binary`
     "#);
     insta::assert_snapshot!(in_function("handler = \"echo\"\nargs = \"echo.json\"\n"), @r#"
     error: `args` belongs to a `command`
