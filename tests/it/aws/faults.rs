@@ -52,60 +52,58 @@ fn requests_that_fail_are_made_again() {
     assert_eq!(aws.everything(), ["secret vdeploy/main/storage"]);
 }
 
-/// Places where a deployment may die, and the command that it is then.
-const DEATHS: [(&str, &str); 14] = [
-    ("before-intent", "deploy -y"),
-    ("after-intent", "deploy -y"),
-    ("before-step", "deploy -y"),
-    ("role-made", "deploy -y"),
-    ("compute-made", "deploy -y"),
-    ("queue-made", "deploy -y"),
-    ("lambda-made", "deploy -y"),
-    ("function-made", "deploy -y"),
-    ("after-step", "deploy -y"),
-    ("before-record", "deploy -y"),
-    ("after-record", "deploy -y"),
-    ("function-unlisted", "destroy -y"),
-    ("after-step", "destroy -y"),
-    ("before-close", "destroy -y"),
+/// Places where a deployment may die.
+const DEATHS: [&str; 11] = [
+    "before-intent",
+    "after-intent",
+    "before-step",
+    "role-made",
+    "compute-made",
+    "queue-made",
+    "lambda-made",
+    "function-made",
+    "after-step",
+    "before-record",
+    "after-record",
 ];
+
+/// Places where a destruction may.
+const ENDS: [&str; 4] = ["before-step", "function-unlisted", "after-step", "after-record"];
+
+fn dies(aws: &Aws, env: &TestEnv, failpoint: &str, line: &str) {
+    let mut dying = aws.command(env, line);
+    let died = ran(dying.env("VDEPLOY_FAILPOINT", failpoint).output().unwrap());
+    assert_eq!(died.code, -1, "no death at {failpoint} in `{line}`: {}", died.stderr);
+}
 
 #[test]
 fn every_death_is_recovered_from_and_nothing_is_doubled_or_left() {
     let env = small();
     let Some(aws) = Aws::start(&env) else { return };
-    aws.vdeploy(&env, "deploy -y").exits(0);
-    let complete = count(&aws);
-    aws.vdeploy(&env, "destroy -y").exits(0);
-    assert!(aws.everything().is_empty());
-    for (failpoint, line) in DEATHS {
-        for pass in [1, 3] {
-            let place = format!("{failpoint}:{pass} in `{line}`");
-            if line.starts_with("destroy") {
-                aws.vdeploy(&env, "deploy -y").exits(0);
-            }
-            let mut dying = aws.command(&env, line);
-            let died = ran(dying
-                .env("VDEPLOY_FAILPOINT", format!("{failpoint}:{pass}"))
-                .output()
-                .unwrap());
-            assert!(died.code == -1 || pass > 1, "no death at {place}: {}", died.stderr);
-            let again = aws.vdeploy(&env, line);
-            assert_eq!(again.code, 0, "{place}: {}", again.stderr);
-            if line.starts_with("deploy") {
-                assert_eq!(count(&aws), complete, "{place}");
-                let plan = aws.vdeploy(&env, "plan --detailed-exitcode");
-                assert_eq!(plan.code, 0, "{place}: {}", plan.stdout);
-                aws.vdeploy(&env, "destroy -y").exits(0);
-            }
-            assert_eq!(aws.everything(), Vec::<String>::new(), "{place}");
-        }
+    aws.vdeploy(&env, "deploy -y -e whole").exits(0);
+    for failpoint in DEATHS {
+        dies(&aws, &env, failpoint, &format!("deploy -y -e {failpoint}"));
+        aws.vdeploy(&env, &format!("deploy -y -e {failpoint}")).exits(0);
+        let plan = aws.vdeploy(&env, &format!("plan --detailed-exitcode -e {failpoint}"));
+        assert_eq!(plan.code, 0, "{failpoint}: {}", plan.stdout);
     }
-}
-
-/// What there is, but for the objects of the state's own.
-fn count(aws: &Aws) -> Vec<String> {
-    aws.everything()
+    let all = aws.everything();
+    let of = |environment: &str| {
+        let names = [format!("vdeploy-{environment}-"), format!("/{environment}/")];
+        all.iter().filter(|line| names.iter().any(|name| line.contains(name.as_str()))).count()
+    };
+    for failpoint in DEATHS {
+        assert_eq!(of(failpoint), of("whole"), "{failpoint}: {all:#?}");
+    }
+    for (failpoint, environment) in ENDS.iter().zip(DEATHS) {
+        dies(&aws, &env, failpoint, &format!("destroy -y -e {environment}"));
+    }
+    for environment in DEATHS {
+        aws.vdeploy(&env, &format!("destroy -y -e {environment}")).exits(0);
+    }
+    dies(&aws, &env, "before-close", "destroy -y -e whole");
+    aws.vdeploy(&env, "destroy -y -e whole").exits(0);
+    assert_eq!(aws.everything(), Vec::<String>::new());
 }
 
 #[test]

@@ -7,7 +7,8 @@ use crate::store::LockError;
 
 /// Say who has the environment's lock, and break it if told to
 ///
-/// The lock of a process that died is free at once; this is for one that hangs.
+/// The lock of a process that died is free at once, on AWS for who comes from the same machine;
+/// this is for one that hangs, or died elsewhere.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Break the lock; what its holder still tries to record is refused

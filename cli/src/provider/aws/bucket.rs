@@ -23,6 +23,12 @@ const UNDO_DAYS: i32 = 7;
 /// Days after which an upload that nobody completes is thrown away.
 const UPLOAD_DAYS: i32 = 7;
 
+/// As much of an app's state as says whether it has anything.
+#[derive(serde::Deserialize)]
+struct Remembered {
+    records: std::collections::BTreeMap<String, serde::de::IgnoredAny>,
+}
+
 /// What a bucket is to this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BucketUse {
@@ -237,20 +243,34 @@ impl AwsProvider<'_> {
     /// Whether other apps, of any environment, keep something in the bucket.
     async fn others_in_bucket(&self) -> CloudResult<bool> {
         let objects = self.session.objects();
-        let ours = self.keys.state(self.app);
-        let environments = objects.page(&format!("{ROOT}environments/"), None, true).await?;
-        for environment in environments.prefixes {
-            for kind in ["state/", "volume-records/"] {
-                let below = format!("{environment}{kind}");
-                let page = objects.page(&below, None, true).await?;
-                let others = page.prefixes.iter().any(|prefix| *prefix != ours);
-                let volumes = page.objects.iter().any(|object| {
-                    kind == "volume-records/"
-                        && !object.key.starts_with(&self.keys.volume_records())
-                });
-                if others || volumes {
-                    return Ok(true);
-                }
+        for environment in self.environments().await? {
+            if self.others_in(&environment).await? {
+                return Ok(true);
+            }
+            let records = format!("{environment}volume-records/");
+            let found = objects.page(&records, None, true).await?;
+            if records != self.keys.volume_records() && !found.objects.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The prefixes of all environments.
+    async fn environments(&self) -> CloudResult<Vec<String>> {
+        let objects = self.session.objects();
+        Ok(objects.page(&format!("{ROOT}environments/"), None, true).await?.prefixes)
+    }
+
+    /// Whether an app other than this one has resources in an environment. One that is destroyed
+    /// leaves its state, which holds none.
+    async fn others_in(&self, environment: &str) -> CloudResult<bool> {
+        let objects = self.session.objects();
+        let states = objects.page(&format!("{environment}state/"), None, true).await?.prefixes;
+        for state in states.into_iter().filter(|state| *state != self.keys.state(self.app)) {
+            let found = objects.get_json::<Remembered>(&format!("{state}state.json")).await?;
+            if found.is_some_and(|(state, _)| !state.records.is_empty()) {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -261,13 +281,16 @@ impl AwsProvider<'_> {
         if self.session.look_for_bucket().await? == BucketUse::Missing {
             return Ok(false);
         }
-        let objects = self.session.objects();
-        let environments = format!("{ROOT}environments/");
-        let kept = objects.list(&environments).await?.into_iter().any(|object| {
-            let of_ours = object.key.starts_with(&self.keys.state(self.app));
-            !of_ours && object.key != self.keys.lock()
-        });
-        Ok(!kept)
+        for environment in self.environments().await? {
+            let page = self.session.objects().page(&environment, None, true).await?;
+            let state = format!("{environment}state/");
+            let kept = page.prefixes.iter().any(|prefix| *prefix != state)
+                || page.objects.iter().any(|object| object.key != self.keys.lock());
+            if kept || self.others_in(&environment).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Takes out of the bucket what no state is about; the state and the bucket itself go when that

@@ -1,14 +1,45 @@
 //! CloudWatch Logs: one group per function.
 
+use std::collections::HashMap;
+
 use aws_sdk_cloudwatchlogs::types::LogGroup as Found;
 
 use super::error::missing_is_fine;
 use super::session::Doing;
 use super::{AwsProvider, CloudResult, seen};
 use crate::plan::Seen;
-use crate::resource::{LogGroup, Resource};
+use crate::resource::{LogGroup, Resource, ResourceId};
 
 impl AwsProvider<'_> {
+    /// All of these log groups, by one list of the app's: each by itself would take a request.
+    pub(super) async fn see_log_groups(
+        &self,
+        ids: &[ResourceId],
+    ) -> CloudResult<Vec<(ResourceId, Seen)>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let prefix = self.names.log_group("");
+        let request = self.session.logs().describe_log_groups().log_group_name_prefix(prefix);
+        let mut pages = request.into_paginator().send();
+        let mut days = HashMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.doing(|| "look at log groups".into())?;
+            for group in page.log_groups.unwrap_or_default() {
+                let kept = group.retention_in_days.and_then(|days| u32::try_from(days).ok());
+                days.extend(group.log_group_name.map(|name| (name, kept)));
+            }
+        }
+        let found = ids.iter().filter_map(|id| {
+            let name = self.names.log_group(&id.name);
+            let days = days.get(&name)?;
+            let function = id.name.clone();
+            let group = |retention_days| LogGroup { function, name, retention_days };
+            Some((id.clone(), seen(days.map(group).map(Resource::LogGroup))))
+        });
+        Ok(found.collect())
+    }
+
     pub(super) async fn see_log_group(&self, function: &str) -> CloudResult<Option<Seen>> {
         let name = self.names.log_group(function);
         Ok(self.find_log_group(&name).await?.map(|found| {

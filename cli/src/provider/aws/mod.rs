@@ -143,6 +143,8 @@ impl Provider for AwsProvider<'_> {
     async fn observe(&self, ids: &BTreeSet<ResourceId>) -> Result<Observed, ProviderError> {
         let (functions, others): (Vec<_>, Vec<_>) =
             ids.iter().cloned().partition(|id| id.kind == Kind::Function);
+        let (logs, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|id| id.kind == Kind::LogGroup);
         let look = |id: ResourceId| async move {
             let seen = self.see(&id).await.map_err(|error| failed("read", id.clone(), error))?;
             Ok::<_, ProviderError>(seen.map(|seen| (id, seen)))
@@ -150,6 +152,10 @@ impl Provider for AwsProvider<'_> {
         let found: Vec<_> =
             stream::iter(others).map(look).buffer_unordered(LOOKING).try_collect().await?;
         let mut observed: Observed = found.into_iter().flatten().collect();
+        if let Some(first) = logs.first() {
+            let found = self.see_log_groups(&logs).await;
+            observed.extend(found.map_err(|error| failed("read", first.clone(), error))?);
+        }
         observed.extend(self.see_functions(functions).await?);
         Ok(observed)
     }
