@@ -122,7 +122,7 @@ fn what_was_changed_outside_is_put_back() {
          client('iam').put_role_policy(RoleName='vdeploy-main-reel-function', PolicyName='vdeploy', PolicyDocument='{\"Version\": \"2012-10-17\", \"Statement\": [{\"Effect\": \"Allow\", \"Action\": \"s3:*\", \"Resource\": \"*\"}]}')\n\
          client('logs').put_retention_policy(logGroupName='/vdeploy/main/reel/short', retentionInDays=1)\n\
          client('logs').delete_log_group(logGroupName='/vdeploy/main/reel/encode')\n\
-         client('lambda').update_function_configuration(FunctionName='vdeploy-main-reel-short', MemorySize=128)\n\
+         client('lambda').delete_alias(FunctionName='vdeploy-main-reel-short', Name='live')\n\
          client('scheduler').delete_schedule(Name='vdeploy-main-reel-nightly')\n\
          s3 = client('s3')\nbucket = s3.list_buckets()['Buckets'][0]['Name']\n\
          s3.delete_public_access_block(Bucket=bucket)\n",

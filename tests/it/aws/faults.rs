@@ -68,7 +68,7 @@ const DEATHS: [&str; 11] = [
 ];
 
 /// Places where a destruction may.
-const ENDS: [&str; 4] = ["before-step", "function-unlisted", "after-step", "after-record"];
+const ENDS: [&str; 4] = ["before-step", "function-ended", "after-step", "after-record"];
 
 fn dies(aws: &Aws, env: &TestEnv, failpoint: &str, line: &str) {
     let mut dying = aws.command(env, line);

@@ -60,8 +60,10 @@ impl CloudError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             CloudError::Aws(error) => match error.permission() {
-                Some(action) => Some(format!("allow `{action}` to the credentials that deploy")),
-                None => error.hint(),
+                Some(action) if error.kind == AwsErrorKind::Denied => {
+                    Some(format!("allow `{action}` to the credentials that deploy"))
+                }
+                _ => error.hint(),
             },
             CloudError::NotOurs(_) => Some(
                 "name the app or environment otherwise, or remove it if nobody needs it".into(),

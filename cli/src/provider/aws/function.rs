@@ -1,5 +1,5 @@
-//! Functions: what runs them, and their record in the catalog, which is written last and removed
-//! first.
+//! Functions: what runs them, and their record in the catalog, which is written last, and removed
+//! when nothing runs them any more.
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -163,10 +163,11 @@ impl AwsProvider<'_> {
     }
 
     pub(super) async fn take_function(&self, function: &CloudFunction) -> CloudResult<()> {
+        // By its record the next one knows what a killed one left.
+        self.leave_engine(function).await?;
+        self.failpoint.hit("function-ended");
         let key = self.keys.function(self.app, &function.spec.name);
-        self.session.objects().delete(&[key]).await?;
-        self.failpoint.hit("function-unlisted");
-        self.leave_engine(function).await
+        Ok(self.session.objects().delete(&[key]).await?)
     }
 }
 
