@@ -1,5 +1,6 @@
 //! Calls on `aws`: jobs and functions run by a stand-in, and what is kept of them in the bucket.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use vdeploy_runtime::clock::now;
 use vdeploy_runtime::function::{Entry, FunctionSpec};
 
 use super::standin::{ACCOUNT, Aws, REGION};
-use crate::env::{Ran, TestEnv, eventually, sh};
+use crate::env::{Ran, TestEnv, eventually, repository, sh, signal};
 
 /// Programs of this machine serve as jobs and as functions.
 const PROCESSES: &str = "process";
@@ -18,12 +19,23 @@ fn bucket() -> String {
     format!("vdeploy-{ACCOUNT}-{REGION}")
 }
 
-/// A stand-in with a bucket, a queue, and a job definition whose jobs run `command`.
+/// The worker program that was built with the tests.
+fn worker() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_vdeploy")).with_file_name("vdeploy-runtime")
+}
+
+/// A stand-in with a bucket, a queue, and a job definition whose jobs are served here.
 fn standin(env: &TestEnv, jobs: &str) -> Option<Aws> {
-    let worker = env!("CARGO_BIN_EXE_vdeploy").replace("/vdeploy", "/vdeploy-runtime");
+    let worker = worker().display().to_string();
     let aws = Aws::start_with(env, |command| {
         command.env("STANDIN_JOBS", jobs).env("VDEPLOY_WORKER", &worker);
     })?;
+    prepare(&aws, "none", &worker);
+    Some(aws)
+}
+
+/// Makes what a deploy would: job definitions of `image` in which `worker` is found.
+fn prepare(aws: &Aws, image: &str, worker: &str) {
     let rules: Vec<Value> = exit::RULES
         .iter()
         .map(|(field, pattern, again)| {
@@ -43,6 +55,7 @@ fn standin(env: &TestEnv, jobs: &str) -> Option<Aws> {
             { "name": variables::SECRETS, "value": r#"{"storage": ["TOKEN"]}"# },
         ],
         "worker": worker,
+        "image": image,
     });
     aws.boto3(&format!(
         r#"
@@ -63,13 +76,23 @@ secret = client("secretsmanager").create_secret(Name="vdeploy/main/storage", Sec
 for name, command in (("calls", [setup["worker"], "batch"]), ("broken", ["false"])):
     batch.register_job_definition(jobDefinitionName=name, type="container",
         retryStrategy=dict(attempts=5, evaluateOnExit=setup["rules"]),
-        containerProperties=dict(image="none", command=command, environment=setup["environment"],
+        containerProperties=dict(image=setup["image"], command=command, environment=setup["environment"],
             secrets=[dict(name="TOKEN", valueFrom=secret + ":TOKEN::")],
             resourceRequirements=[dict(type="VCPU", value="1"), dict(type="MEMORY", value="1024")]))
 "#,
         setup = setup.to_string(),
     ));
-    Some(aws)
+}
+
+/// The Docker daemon of tests; none, with a line that says why, where there can't be one.
+fn docker() -> Option<String> {
+    let up = Command::new(repository().join("tests/standin/docker")).arg("up").output().unwrap();
+    let said = String::from_utf8_lossy(&up.stdout).into_owned();
+    if !up.status.success() {
+        eprintln!("skipped: {}", String::from_utf8_lossy(&up.stderr).trim());
+        return None;
+    }
+    Some(said.lines().find_map(|line| line.strip_prefix("DOCKER_HOST="))?.to_owned())
 }
 
 fn batch(definition: &str) -> Engine {
@@ -113,7 +136,7 @@ fn clip(env: &TestEnv, name: &str) {
     assert!(made.unwrap().success());
 }
 
-fn frames(path: std::path::PathBuf) -> String {
+fn frames(path: PathBuf) -> String {
     let probed = Command::new("ffprobe")
         .args(["-v", "error", "-count_packets", "-show_entries", "stream=nb_read_packets"])
         .args(["-of", "csv=p=0"])
@@ -131,36 +154,89 @@ fn state(ran: &Ran) -> String {
 fn a_clip_of_a_volume_is_transcoded_by_a_job_and_its_outcome_is_kept() {
     let env = TestEnv::new();
     let Some(aws) = standin(&env, PROCESSES) else { return };
-    publish(&aws, "transcode", Entry::Builtin { handler: "transcode".into() }, batch("calls"), |_| {});
+    publish(
+        &aws,
+        "transcode",
+        Entry::Builtin { handler: "transcode".into() },
+        batch("calls"),
+        |_| {},
+    );
     clip(&env, "clip.mp4");
     aws.vdeploy(&env, "volume create footage").exits(0);
     aws.vdeploy(&env, "volume put footage clip.mp4 raw/").exits(0);
     let call = "call transcode --args input=vol://footage/raw/clip.mp4 \
                 output=vol://footage/out/small.mp4 preset=ultrafast";
     let called = aws.vdeploy(&env, call).exits(0);
-    assert_eq!(called.json()["frames"], 25, "{}", called.stdout);
-    assert!(called.stderr.contains("25 frames"), "{}", called.stderr);
+    assert_eq!(called.json()["verified"]["frames_out"], 25, "{}", called.stdout);
     aws.vdeploy(&env, "volume get footage out/small.mp4 .").exits(0);
     assert_eq!(frames(env.project().join("small.mp4")), "25");
 
     let again = aws.vdeploy(&env, call).exits(5);
     assert!(again.stderr.contains("already exists"), "{}", again.stderr);
+    let bucket = bucket();
+    let input = Keys::of("main").volume("footage");
+    let by_address = format!(
+        "call transcode --args input=s3://{bucket}/{input}raw/clip.mp4 \
+         output=s3://{bucket}/other/small.mp4 preset=ultrafast"
+    );
+    let called = aws.vdeploy(&env, &by_address).exits(0).json();
+    assert_eq!(called["output"], format!("s3://{bucket}/other/small.mp4"));
     let listed = aws.vdeploy(&env, "calls ls --json").exits(0).json();
-    assert_eq!(listed.as_array().unwrap().len(), 2);
-    assert_eq!((&listed[0]["state"], &listed[1]["state"]), (&json!("failed"), &json!("succeeded")));
-    assert!(listed[1]["cost"].as_f64().unwrap() > 0.0);
+    let states = [0, 1, 2].map(|call| listed[call]["state"].as_str().unwrap());
+    assert_eq!(states, ["succeeded", "failed", "succeeded"]);
+    assert!(listed[2]["cost"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_clip_is_transcoded_by_a_job_in_a_container_that_was_made_here() {
+    let Some(host) = docker() else { return };
+    let env = TestEnv::new();
+    let dockerfile = "FROM vdeploy-standin:ffmpeg\nCOPY vdeploy-runtime /usr/local/bin/\n";
+    let dockerfile = env.write("image/Dockerfile", dockerfile);
+    let context = dockerfile.parent().unwrap();
+    std::fs::copy(worker(), context.join("vdeploy-runtime")).unwrap();
+    let build = Command::new("docker")
+        .args(["build", "--quiet", "--tag", "vdeploy-test:calls"])
+        .arg(context)
+        .env("DOCKER_HOST", &host)
+        .output();
+    assert!(build.unwrap().status.success());
+    let start = |command: &mut Command| {
+        // From where the containers are, this machine's own address is another.
+        command.env("STANDIN_JOBS", "docker").env("DOCKER_HOST", &host);
+        command.env("STANDIN_INSIDE", "10.0.2.2");
+    };
+    let Some(aws) = Aws::start_with(&env, start) else { return };
+    prepare(&aws, "vdeploy-test:calls", "vdeploy-runtime");
+    publish(
+        &aws,
+        "transcode",
+        Entry::Builtin { handler: "transcode".into() },
+        batch("calls"),
+        |_| {},
+    );
+    clip(&env, "clip.mp4");
+    let call = "call transcode --args input=clip.mp4 output=small.mp4 preset=ultrafast";
+    aws.vdeploy(&env, call).exits(0);
+    assert_eq!(frames(env.project().join("small.mp4")), "25");
 }
 
 #[test]
 fn files_of_this_machine_go_along_with_a_call_and_come_back() {
     let env = TestEnv::new();
     let Some(aws) = standin(&env, PROCESSES) else { return };
-    publish(&aws, "transcode", Entry::Builtin { handler: "transcode".into() }, batch("calls"), |_| {});
+    publish(
+        &aws,
+        "transcode",
+        Entry::Builtin { handler: "transcode".into() },
+        batch("calls"),
+        |_| {},
+    );
     clip(&env, "clip.mp4");
     let call = "call transcode --args input=clip.mp4 preset=ultrafast output=out/small.mp4";
     aws.vdeploy(&env, call).exits(0);
     assert_eq!(frames(env.project().join("out/small.mp4")), "25");
-    let refused = aws.vdeploy(&env, call).exits(5);
+    let refused = aws.vdeploy(&env, call).exits(2);
     assert!(refused.stderr.contains("already exists"), "{}", refused.stderr);
 }
 
@@ -288,4 +364,41 @@ functions.create_alias(FunctionName="short", Name="live", FunctionVersion="1")
     let large = format!(r#"{{"text": "{}"}}"#, "x".repeat(7 << 20));
     env.write("large.json", large);
     aws.vdeploy(&env, "call short --args @large.json").exits(0);
+}
+
+#[test]
+fn a_machine_that_is_taken_away_leaves_a_checkpoint_for_the_next() {
+    let env = TestEnv::new();
+    // The jobs of this test are started by itself.
+    let Some(aws) = standin(&env, "none") else { return };
+    let script = r#"
+        cat >/dev/null
+        if [ -n "$VDEPLOY_CHECKPOINT" ]; then echo "{\"from\": $VDEPLOY_CHECKPOINT}"; exit 0; fi
+        echo '{"checkpoint": 41}' > "$VDEPLOY_EVENTS"
+        echo stored >&2
+        sleep 60
+    "#;
+    publish(&aws, "long", sh(script), batch("calls"), |_| {});
+    let call = aws.vdeploy(&env, "call long --detach").exits(0).stdout.trim().to_owned();
+    let job = || {
+        let mut job = Command::new(worker());
+        job.arg("batch").envs(aws.variables()).env(variables::BUCKET, bucket());
+        job.env(variables::ENVIRONMENT, "main").env(variables::GROUP, &call);
+        job.stdin(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let mut first = job();
+    eventually(|| {
+        let key = Keys::of("main").group(&call).checkpoint(0);
+        let bucket = bucket();
+        let list = format!(
+            "print(client('s3').list_objects_v2(Bucket={bucket:?}, Prefix={key:?})['KeyCount'])"
+        );
+        aws.boto3(&list).trim() == "1"
+    });
+    signal(&first, rustix::process::Signal::TERM);
+    assert_eq!(first.wait().unwrap().code(), Some(i32::from(exit::AGAIN)));
+    assert_eq!(job().wait().unwrap().code(), Some(i32::from(exit::DONE)));
+    let record = aws.vdeploy(&env, &format!("calls get {call} --json")).exits(0).json();
+    assert_eq!(record["outcome"]["result"], json!({ "from": 41 }), "{record}");
+    assert_eq!(record["attempts"][1]["attempt"], 2, "{record}");
 }

@@ -58,18 +58,38 @@ impl S3<'_> {
         to: u64,
         etag: Option<&str>,
     ) -> Result<Bytes> {
+        let mut pieces = self.range_in_pieces(key, from, to, etag).await?;
+        Ok(match pieces.len() {
+            1 => pieces.remove(0),
+            _ => pieces.concat().into(),
+        })
+    }
+
+    pub(super) async fn range_in_pieces(
+        &self,
+        key: &str,
+        from: u64,
+        to: u64,
+        etag: Option<&str>,
+    ) -> Result<Vec<Bytes>> {
         if from >= to {
-            return Ok(Bytes::new());
+            return Ok(Vec::new());
         }
         let request = self.client.get_object().bucket(self.bucket).key(key);
         let request = request.range(format!("bytes={from}-{}", to - 1));
         let sent = request.set_if_match(etag.map(Into::into)).send().await;
-        let bytes = self.body(key, self.failed("read", key, sent)?.body).await?;
-        if bytes.len() as u64 == to - from {
-            return Ok(bytes);
+        let mut body = self.failed("read", key, sent)?.body;
+        let broken =
+            |cause: String| AwsError::new(self.doing("read", key), AwsErrorKind::Network, cause);
+        let (mut pieces, mut came) = (Vec::new(), 0);
+        while let Some(piece) = body.try_next().await.map_err(|error| broken(error.to_string()))? {
+            came += piece.len() as u64;
+            pieces.push(piece);
         }
-        let cause = format!("{} of {} bytes came", bytes.len(), to - from);
-        Err(AwsError::new(self.doing("read", key), AwsErrorKind::Network, cause))
+        if came == to - from {
+            return Ok(pieces);
+        }
+        Err(broken(format!("{came} of {} bytes came", to - from)))
     }
 
     async fn body(&self, key: &str, body: ByteStream) -> Result<Bytes> {

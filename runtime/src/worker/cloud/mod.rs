@@ -45,6 +45,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// A container that serves calls of one function.
 struct Door {
+    aws: Aws,
     ledger: Ledger,
     settings: Settings,
     client: Client,
@@ -106,9 +107,10 @@ impl Door {
         let settings = Settings::in_home(home)?;
         std::fs::create_dir_all(settings.home.environment(&settings.environment).volumes())?;
         write_secrets(&settings)?;
-        let ledger = Ledger::new(Aws::load(None).await.bucket(bucket), &settings.environment);
+        let aws = Aws::load(None).await;
+        let ledger = Ledger::new(aws.bucket(bucket), &settings.environment);
         let client = Client::connect(settings.setup()?, &settings.environment)?;
-        Ok(Door { ledger, settings, client })
+        Ok(Door { aws, ledger, settings, client })
     }
 
     /// Ends the worker, and leaves nothing behind.
@@ -204,9 +206,14 @@ impl Call<'_> {
         };
         let record = client.record(&id).await?;
         let outcome = match outcome {
-            Outcome::Succeeded { result, artifacts, cached_from } => {
+            Outcome::Succeeded { mut result, artifacts, cached_from } => {
                 let keys = ledger.group_keys(&self.place.group).artifacts(self.place.index);
-                let sent = stage.bring_back(self.door, &keys, artifacts, publisher.progress());
+                let sent = stage.bring_back(
+                    self.door,
+                    &keys,
+                    (&mut result, artifacts),
+                    publisher.progress(),
+                );
                 match publisher.while_flushing(sent).await {
                     Ok(artifacts) => Outcome::Succeeded { result, artifacts, cached_from },
                     Err(failure) => Outcome::Failed { failure },

@@ -24,6 +24,15 @@ use crate::wire::{Artifact, Failure, FailureKind, Phase, Progress};
 /// What was brought in.
 pub(super) struct Stage {
     volumes: Vec<Mounted>,
+    outputs: Vec<Elsewhere>,
+}
+
+/// An output that belongs into another bucket, by the address that the caller gave.
+struct Elsewhere {
+    address: String,
+    folder: BucketFolder,
+    path: VolumePath,
+    here: PathBuf,
 }
 
 /// A volume in this container.
@@ -77,7 +86,8 @@ impl Stage {
         for (mount, volume) in &group.function.volumes {
             link_mount(mount, &volume_folder(&door.settings, volume));
         }
-        Ok(Stage { volumes })
+        let outputs = bring_in_others(door, group, args, &heard).await?;
+        Ok(Stage { volumes, outputs })
     }
 
     /// Brings back what the call wrote. Artifacts without a place of their own go below `keys`.
@@ -85,11 +95,19 @@ impl Stage {
         self,
         door: &Door,
         keys: &str,
-        artifacts: Vec<Artifact>,
+        (result, mut artifacts): (&mut Value, Vec<Artifact>),
         heard: Heard,
     ) -> Result<Vec<Artifact>, Failure> {
         for mounted in self.volumes {
             mounted.bring_back(&heard).await?;
+        }
+        for output in self.outputs {
+            output.bring_back(&heard).await?;
+            let (here, address) = (output.here.display().to_string(), &output.address);
+            replace_text(result, &here, address);
+            for artifact in artifacts.iter_mut().filter(|artifact| artifact.location == here) {
+                artifact.location.clone_from(address);
+            }
         }
         let mut sent = Vec::new();
         for artifact in artifacts {
@@ -155,6 +173,79 @@ impl Mounted {
             check(put.put(tree, self.folder.clone()).await, "its outputs", FailureKind::Output)?;
         }
         Ok(())
+    }
+}
+
+/// Brings in what arguments name by `s3://BUCKET/KEY`, with what the container may do there, and
+/// has them name it here instead.
+async fn bring_in_others(
+    door: &Door,
+    group: &Group,
+    args: &mut Value,
+    heard: &Heard,
+) -> Result<Vec<Elsewhere>, Failure> {
+    let mut outputs = Vec::new();
+    let Some(schema) = &group.function.schema else { return Ok(outputs) };
+    let files = ArgsSchema::compile(schema)?.files(args);
+    for (number, file) in files.into_iter().enumerate() {
+        let Some(Value::String(text)) = args.pointer_mut(&file.pointer) else { continue };
+        let Some((bucket, key)) = text.strip_prefix("s3://").and_then(|it| it.split_once('/'))
+        else {
+            continue;
+        };
+        let path = VolumePath::parse(key).ok().filter(|path| path.name().is_some());
+        let path = path.ok_or_else(|| no_object(text))?;
+        let parent = door.settings.home.root().join("files").join(number.to_string());
+        let here = parent.join(path.name().unwrap_or_default());
+        let tree = std::fs::create_dir_all(&parent).and_then(|()| Tree::open(&parent));
+        let tree = tree.map_err(|error| machine(text, &error))?;
+        let folder = BucketFolder::new(door.aws.bucket(bucket), "");
+        let address = std::mem::replace(text, here.display().to_string());
+        match file.direction {
+            Direction::Input => {
+                let to = VolumePath::parse(path.name().unwrap_or_default()).unwrap_or_default();
+                let pairs = vec![Pair { from: path, to }];
+                let got = transfer(pairs, true, heard, Phase::Downloading).get(folder, tree).await;
+                check(got, &format!("`{address}`"), FailureKind::InvalidInput)?;
+            }
+            Direction::Output => {
+                let there = folder.find(&path).await.map_err(|error| machine(&address, &error))?;
+                if there.is_some() && !group.overwrite {
+                    return Err(exists(&address));
+                }
+                outputs.push(Elsewhere { address, folder, path, here });
+            }
+        }
+    }
+    Ok(outputs)
+}
+
+impl Elsewhere {
+    async fn bring_back(&self, heard: &Heard) -> Result<(), Failure> {
+        if !self.here.exists() {
+            // A handler may leave an output out.
+            return Ok(());
+        }
+        let parent = self.here.parent().unwrap_or(Path::new("/"));
+        let tree = Tree::open(parent).map_err(|error| machine(&self.address, &error))?;
+        let from = VolumePath::parse(self.path.name().unwrap_or_default()).unwrap_or_default();
+        let pairs = vec![Pair { from, to: self.path.clone() }];
+        let put = transfer(pairs, true, heard, Phase::Uploading).put(tree, self.folder.clone());
+        check(put.await, &format!("`{}`", self.address), FailureKind::Output)
+    }
+}
+
+fn no_object(text: &str) -> Failure {
+    Failure::new(FailureKind::InvalidArgs, format!("`{text}` names no object"))
+        .hint("expected `s3://BUCKET/KEY`")
+}
+
+fn replace_text(value: &mut Value, was: &str, is: &str) {
+    match value {
+        Value::String(text) if text == was => is.clone_into(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| replace_text(item, was, is)),
+        Value::Object(map) => map.values_mut().for_each(|item| replace_text(item, was, is)),
+        _ => {}
     }
 }
 

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::check::{Alike, check_doubles, compare, remote_hash};
 use super::journal::Journal;
 use super::{
-    PART, Parts, Placed, Problem, Run, announce, blocking, fatal, hash_blocks, noted_hash,
-    part_ranges, read_part, summed,
+    PART, Parts, Placed, Problem, Run, announce, blocking, fatal, hash_blocks, hash_pieces,
+    noted_hash, part_ranges, read_part, summed,
 };
 use crate::aws::AwsErrorKind;
 use crate::storage::bucket::{BucketFile, file_stat, stat_of as noted_stat, to_io};
@@ -272,17 +272,24 @@ impl Fetch {
     ) -> Result<Vec<BlockHash>, Problem> {
         let bucket = self.run.remote.bucket();
         let key = self.key();
-        let got = bucket.range(&key, start, end, Some(&self.file.etag));
+        let got = bucket.range_in_pieces(&key, start, end, &self.file.etag);
         let got = self.run.unless_stopped(got).await?;
-        let bytes: Bytes = got.map_err(|error| match error.kind {
+        let pieces: Vec<Bytes> = got.map_err(|error| match error.kind {
             AwsErrorKind::Conflict => self.changed(),
             _ => self.unreadable(to_io(error)),
         })?;
         let this = Arc::clone(self);
         blocking(move || {
-            let written = part.write(&bytes, start).and_then(|()| journal.note(number));
-            written.map_err(|error| fatal(&this.item.to, error))?;
-            Ok(hash_blocks(&bytes, &this.run.hasher))
+            let mut at = start;
+            let mut write = || {
+                for piece in &pieces {
+                    part.write(piece, at)?;
+                    at += piece.len() as u64;
+                }
+                journal.note(number)
+            };
+            write().map_err(|error| fatal(&this.item.to, error))?;
+            Ok(hash_pieces(&pieces))
         })
         .await
     }

@@ -42,7 +42,7 @@ const PART: u64 = 8 * BLOCK;
 /// S3 takes 10,000.
 const PARTS: u64 = 9_000;
 /// Bytes on their way at the same time.
-const BUFFERED: usize = 64 << 20;
+const BUFFERED: usize = 40 << 20;
 /// Files on their way at the same time.
 const FILES: usize = 64;
 /// What the hash of a file's content is noted under.
@@ -261,6 +261,30 @@ fn read_part(
 
 fn hash_blocks(bytes: &[u8], hasher: &Hasher) -> Vec<BlockHash> {
     bytes.chunks(BLOCK as usize).map(|block| hasher.block(block)).collect()
+}
+
+/// The hashes of the blocks that pieces are together.
+fn hash_pieces(pieces: &[Bytes]) -> Vec<BlockHash> {
+    use sha2::{Digest, Sha256};
+
+    let (mut hashes, mut block, mut filled) = (Vec::new(), Sha256::new(), 0);
+    for piece in pieces {
+        let mut rest = &piece[..];
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(BLOCK as usize - filled));
+            block.update(now);
+            filled += now.len();
+            rest = later;
+            if filled == BLOCK as usize {
+                hashes.push(std::mem::take(&mut block).finalize().into());
+                filled = 0;
+            }
+        }
+    }
+    if filled > 0 {
+        hashes.push(block.finalize().into());
+    }
+    hashes
 }
 
 /// Runs what reads, writes or hashes files where waiting is allowed.

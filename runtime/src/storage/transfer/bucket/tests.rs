@@ -128,6 +128,16 @@ async fn all_bytes_are_told_once() {
 }
 
 #[test]
+fn pieces_hash_like_the_bytes_that_they_are() {
+    let bytes: Vec<u8> = (0..(5 * BLOCK / 2)).map(|at| (at % 251) as u8).collect();
+    for size in [1 << 10, 700_001, BLOCK as usize, bytes.len()] {
+        let pieces: Vec<_> = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
+        assert!(hash_pieces(&pieces) == hash_blocks(&bytes, &Hasher::default()), "{size}");
+    }
+    assert!(hash_pieces(&[]).is_empty());
+}
+
+#[test]
 fn parts_are_whole_blocks_and_never_too_many() {
     for size in [1, PART, PART + 1, 100 << 30, 5 << 40] {
         let ranges: Vec<_> = part_ranges(size).collect();
