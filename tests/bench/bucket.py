@@ -9,14 +9,13 @@ server share the machine.
 import http.server
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Iterator
 
 from table import Row
 from volume import GIB, write_noise

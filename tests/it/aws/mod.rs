@@ -1,5 +1,6 @@
 //! The target `aws` against a stand-in: what a deployment makes, keeps, mends and removes.
 
+mod calls;
 mod contract;
 mod deploy;
 mod faults;

@@ -33,6 +33,7 @@ os.environ.setdefault("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "1")
 import fnmatch
 import logging
 
+import functions
 import moto.server
 from moto.batch import models, responses
 from moto.batch.exceptions import ClientException
@@ -267,7 +268,9 @@ ENDED, TIMED_OUT = "Essential container in task exited", "Job attempt duration e
 def variables(job, number):
     definition = job.job_definition
     account, region = definition.backend.account_id, definition._region
-    env = {"AWS_ENDPOINT_URL": KNOBS["address"], "AWS_REGION": region, "AWS_ACCESS_KEY_ID": "job",
+    # Where containers are, this machine's own address may be another.
+    address = KNOBS["address"].replace("127.0.0.1", os.environ.get("STANDIN_INSIDE", "127.0.0.1"))
+    env = {"AWS_ENDPOINT_URL": address, "AWS_REGION": region, "AWS_ACCESS_KEY_ID": "job",
            "AWS_SECRET_ACCESS_KEY": "job", "AWS_BATCH_JOB_ID": job.job_id, "AWS_BATCH_JOB_ATTEMPT": str(number),
            "AWS_BATCH_JQ_NAME": job.job_queue.name}
     for secret in properties(job).get("secrets", []):
@@ -452,8 +455,9 @@ def application(inner):
         path = environ.get("PATH_INFO", "")
         if path.startswith("/standin/"):
             query = dict(urllib.parse.parse_qsl(environ.get("QUERY_STRING", "")))
-            start_response("200 OK", [("Content-Type", "application/json")])
-            return [json.dumps(ask(path, query)).encode()]
+            said = json.dumps(ask(path, query)).encode()
+            start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(said)))])
+            return [said]
         asked = operation(environ)
         REQUESTS[asked.split(" ")[0]] += 1
         service = asked.split(":")[0]
@@ -517,6 +521,8 @@ def main():
     app = moto.server.DomainDispatcherApplication(moto.server.create_backend_app)
     server = make_server(host, 0, application(app), threaded=True)
     KNOBS["address"] = f"http://{host}:{server.server_port}"
+    if MODE == "process":
+        functions.install(functions.process(lambda: KNOBS["address"]))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with open(port_file + ".new", "w") as file:
         file.write(KNOBS["address"])
