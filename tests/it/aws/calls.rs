@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use vdeploy_runtime::aws::layout::{BatchEngine, Engine, Keys, LambdaEngine, exit, variables};
+use vdeploy_runtime::aws::layout::{
+    BatchEngine, Engine, Keys, LambdaEngine, default_bucket, exit, variables,
+};
 use vdeploy_runtime::catalog::{FORMAT, Published};
 use vdeploy_runtime::clock::now;
 use vdeploy_runtime::function::{Entry, FunctionSpec};
@@ -16,7 +18,7 @@ use crate::env::{Ran, TestEnv, eventually, repository, sh, signal};
 const PROCESSES: &str = "process";
 
 fn bucket() -> String {
-    format!("vdeploy-{ACCOUNT}-{REGION}")
+    default_bucket(ACCOUNT, REGION)
 }
 
 /// The worker program that was built with the tests.
