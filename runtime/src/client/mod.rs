@@ -353,7 +353,8 @@ impl Client {
         failure.unwrap_or(DispatchError::Ended).into()
     }
 
-    fn wake(&self) {
+    /// Has whoever runs the queue look at it, if that is this process.
+    pub(crate) fn wake(&self) {
         if let Some(attendance) = self.attendance().as_ref() {
             attendance.wake();
         }

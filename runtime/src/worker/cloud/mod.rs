@@ -201,6 +201,8 @@ impl Call<'_> {
         let attempts = status.attempts.clone();
         let call = self.new_call(args, status.reclaimed);
         queue.submit_begun(&id, call, attempts, checkpoint).await?;
+        // The executor of a warm container may be idle.
+        client.wake();
         let Some(outcome) = self.follow(&id, &mut publisher).await? else {
             return Ok(Served::Reclaimed);
         };
