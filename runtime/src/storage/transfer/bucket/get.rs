@@ -217,6 +217,7 @@ impl Fetch {
         let (journal, arrived) = self.open_journal(&part)?;
         let journal = Arc::new(journal);
         let (hashes, resumed) = self.fetch_ranges(&part, &journal, &arrived).await?;
+        self.run.go_on()?;
         let hash = ContentHash::of(like.size, &hashes);
         let part = Arc::into_inner(part).expect("the tasks that wrote to it have ended");
         let journal = Arc::into_inner(journal).expect("the tasks that wrote to it have ended");

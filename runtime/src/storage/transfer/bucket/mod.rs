@@ -177,6 +177,14 @@ impl Run {
         }
     }
 
+    /// Nothing gets to its place once it is told to stop.
+    fn go_on(&self) -> Result<(), Problem> {
+        match self.stop.is_cancelled() {
+            true => Err(Problem::Fatal(TransferError::Cancelled)),
+            false => Ok(()),
+        }
+    }
+
     /// Waits for a request, unless it is told to stop.
     async fn unless_stopped<T>(&self, request: impl Future<Output = T>) -> Result<T, Problem> {
         tokio::select! {

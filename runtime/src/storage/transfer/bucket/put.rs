@@ -158,6 +158,7 @@ impl Upload {
         let this = Arc::new(self);
         let (upload, there) = this.begin_or_resume().await?;
         let sent = this.send_parts(&upload, there).await?;
+        this.run.go_on()?;
         this.check_unchanged()?;
         let size = this.stat.size;
         let bucket = this.run.remote.bucket();
