@@ -8,6 +8,7 @@
 //! | renders a project to start from | [`scaffold`] |
 //! | knows GPU models, machines and prices | [`hardware`] |
 //! | chooses what runs a function on AWS | [`engine`] |
+//! | renders, builds, checks and pushes images | [`image`] |
 //! | reads the files that functions name | [`prepare`] |
 //! | turns an app into the resources it wants | [`desired`], [`resource`] |
 //! | compares resources by content | [`fingerprint`] |
@@ -30,6 +31,7 @@ pub mod error;
 pub mod event;
 pub mod fingerprint;
 pub mod hardware;
+pub mod image;
 mod interrupt;
 pub mod manifest;
 pub mod plan;

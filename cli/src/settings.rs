@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use vdeploy_runtime::dispatch::local::Setup;
+use vdeploy_runtime::engine::EngineAddress;
 use vdeploy_runtime::failpoint::Failpoint;
 use vdeploy_runtime::ffmpeg::Tools;
 use vdeploy_runtime::home::Home;
@@ -102,6 +103,16 @@ impl Settings {
     /// The region and the bucket of AWS, where they are set for all apps.
     pub fn region_and_bucket(&self) -> (Option<String>, Option<String>) {
         (self.base.region.clone(), self.base.bucket.clone())
+    }
+
+    /// What builds images and runs containers.
+    pub fn engine(&self) -> EngineAddress {
+        self.base.engine.clone()
+    }
+
+    /// The worker program, which images get a copy of.
+    pub fn worker(&self) -> Result<PathBuf> {
+        Ok(self.base.worker()?)
     }
 
     /// Where ffmpeg is and where facts about this machine are kept.

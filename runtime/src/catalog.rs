@@ -337,6 +337,7 @@ mod tests {
                 name: name.into(),
                 entry: Entry::Builtin { handler: "echo".into() },
                 image: None,
+                container: None,
                 resources: Resources::default(),
                 hardware: Hardware::Auto,
                 timeout_seconds: default_timeout(),

@@ -18,6 +18,9 @@ pub struct FunctionSpec {
     /// The image it runs in, by name; none runs on the machine itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// The container it runs in; none runs as a process of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
     /// What one call claims of the machine.
     #[serde(default)]
     pub resources: Resources,
@@ -68,6 +71,16 @@ impl FunctionSpec {
             other => other,
         }
     }
+}
+
+/// The container that a function runs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// The image that was built for it, such as `vdeploy/reel-cpu:0123456789abcdef`.
+    pub image: String,
+    /// It reaches the network.
+    #[serde(default)]
+    pub network: bool,
 }
 
 /// Seconds that one attempt may take when the manifest does not say: Modal's default.

@@ -50,6 +50,11 @@ impl Home {
         self.root.join("calls").join(call)
     }
 
+    /// The rooms of containers that run: a folder each, of the same name.
+    pub fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
     /// What was learned about this machine and can be learned again.
     pub fn cache(&self) -> PathBuf {
         self.root.join("cache")

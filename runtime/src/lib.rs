@@ -26,6 +26,7 @@ pub mod database;
 pub mod detect;
 pub mod dispatch;
 pub mod encode;
+pub mod engine;
 pub mod environment;
 pub mod failpoint;
 pub mod ffmpeg;

@@ -10,6 +10,7 @@
 //! | the bucket on AWS | `VDEPLOY_BUCKET` | `bucket` | `vdeploy-ACCOUNT-REGION` |
 //! | the worker program | `VDEPLOY_WORKER` | | `vdeploy-runtime` beside this program, or in `PATH` |
 //! | what an hour of this machine costs | | `price_per_hour` | unknown |
+//! | the container engine | `DOCKER_HOST` | | the socket of Docker, or of Podman |
 //! | ffmpeg and ffprobe | `VDEPLOY_FFMPEG`, `VDEPLOY_FFPROBE` | | in `PATH` |
 //! | the library of ONNX Runtime | `VDEPLOY_ONNXRUNTIME` | | beside the worker program, or in the system's folders; else tract |
 //!
@@ -22,6 +23,7 @@ use serde::Deserialize;
 use crate::aws::layout::{default_bucket, variables};
 use crate::aws::{Aws, AwsError};
 use crate::dispatch::local::{Setup, machine_capacity};
+use crate::engine::EngineAddress;
 use crate::environment::{path_variable, search_path, variable};
 use crate::failpoint::Failpoint;
 use crate::ffmpeg::Tools;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub worker: Option<PathBuf>,
     /// What this machine costs an hour, in any currency.
     pub price_per_hour: Option<f64>,
+    /// What builds images and runs containers.
+    pub engine: EngineAddress,
     /// Where a test wants this process to die.
     pub failpoint: Failpoint,
 }
@@ -168,6 +172,10 @@ impl Settings {
             onnxruntime: path_variable("VDEPLOY_ONNXRUNTIME"),
             worker: path_variable("VDEPLOY_WORKER"),
             price_per_hour: profile.price_per_hour,
+            engine: EngineAddress {
+                host: variable("DOCKER_HOST"),
+                runtime_dir: path_variable("XDG_RUNTIME_DIR"),
+            },
             failpoint: variable("VDEPLOY_FAILPOINT")
                 .map_or_else(Failpoint::none, |text| Failpoint::parse(&text)),
         };
@@ -220,6 +228,7 @@ impl Settings {
             worker: self.find_worker()?,
             capacity: machine_capacity(),
             price_per_hour: self.price_per_hour,
+            engine: self.engine.clone(),
             failpoint: self.failpoint.clone(),
         })
     }
@@ -232,6 +241,11 @@ impl Settings {
             cache: self.home.cache(),
             onnxruntime: self.onnxruntime.clone(),
         }
+    }
+
+    /// The worker program, which images get a copy of.
+    pub fn worker(&self) -> Result<PathBuf, SettingsError> {
+        self.find_worker()
     }
 
     /// The worker program: the one that was named, or the one beside this program, in `PATH`, or

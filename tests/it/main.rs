@@ -20,6 +20,7 @@ mod crash;
 mod cutting;
 mod deploy;
 mod detect;
+mod docker;
 mod effects;
 mod env;
 mod examples;

@@ -84,8 +84,8 @@ impl From<StoreError> for CliError {
 
 impl From<ProviderError> for CliError {
     fn from(error: ProviderError) -> Self {
-        let cli = CliError::failed(error.to_string()).caused_by(&*error.source);
-        error.hint.into_iter().fold(cli, CliError::hint)
+        let hints = error.hint.iter().cloned().collect();
+        CliError { causes: error.chain(), hints, ..CliError::failed(error.to_string()) }
     }
 }
 

@@ -4,7 +4,8 @@
 mod explain;
 mod site;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -23,10 +24,11 @@ use crate::apply::{Applier, apply};
 use crate::desired::{ResourceSet, desired, desired_in_cloud};
 use crate::error::{CliError, Exit, Result};
 use crate::event::{Applied, Event};
-use crate::manifest::{self, Manifest};
+use crate::image::{Job, Owner};
+use crate::manifest::{self, App, ImagePlace, Manifest};
 use crate::plan::{Goal, Note, Observed, Plan, Question, notes, notes_in_cloud, plan};
-use crate::prepare::{SourceFiles, prepare};
-use crate::provider::{Deployment, LocalProvider, Provider};
+use crate::prepare::{SourceFiles, image_jobs, prepare};
+use crate::provider::{Builder, Deployment, LocalProvider, Provider};
 use crate::resource::{Kind, Resource, ResourceId};
 use crate::settings::Settings;
 use crate::state::State;
@@ -44,10 +46,19 @@ pub(crate) struct Request {
     pub wanted: ResourceSet,
     /// Where the code is that it deploys.
     pub sources: Vec<SourceFiles>,
+    /// The images that its functions run in.
+    pub images: Images,
     /// What else should be known.
     pub notes: Vec<Note>,
     /// What carries the app's tags counts as remembered.
     pub sweep: bool,
+}
+
+/// Images as they could be built now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Images {
+    pub jobs: Vec<Job>,
+    pub places: BTreeMap<String, ImagePlace>,
 }
 
 /// A plan, and the code that it deploys.
@@ -55,6 +66,7 @@ pub(crate) struct Request {
 pub(crate) struct Planned {
     pub plan: Plan,
     pub sources: Vec<SourceFiles>,
+    pub images: Images,
     pub contents: Contents,
 }
 
@@ -90,17 +102,74 @@ pub(crate) fn from_manifest(settings: &Settings, site: &Site) -> Result<Request>
         let line = app.functions.get(&error.function).map_or(1, |function| function.line);
         explain::explain_file(&error, &path, line)
     })?;
+    let images = images(settings, &app, &root, &path)?;
+    let mut inputs = prepared.inputs;
+    let named = images.jobs.iter().map(|job| (job.name.clone(), job.reference.clone()));
+    inputs.images = named.collect();
     let (wanted, notes) = match site.place() {
-        None => (desired(&app, prepared.inputs), notes(&app, machine_capacity())),
+        None => (desired(&app, inputs), notes(&app, machine_capacity())),
         Some(place) => {
-            let wanted = desired_in_cloud(&app, prepared.inputs, &place)
+            let wanted = desired_in_cloud(&app, inputs, &place)
                 .map_err(|problems| explain::explain_cloud(&problems, &path))?;
             let notes = notes_in_cloud(&app, &wanted, &place);
             (wanted, notes)
         }
     };
-    let goal = Goal::Deploy;
-    Ok(Request { goal, notes, wanted, sources: prepared.sources, app: app.name, sweep: false })
+    let (goal, sources) = (Goal::Deploy, prepared.sources);
+    Ok(Request { goal, notes, wanted, sources, images, app: app.name, sweep: false })
+}
+
+/// The images that functions of `app` run in, as they could be built now.
+pub(crate) fn images(
+    settings: &Settings,
+    app: &App,
+    root: &Path,
+    manifest: &Path,
+) -> Result<Images> {
+    let contained = app.functions.values().filter(|function| function.contained);
+    let names: BTreeSet<_> = contained.filter_map(|f| f.spec.image.clone()).collect();
+    if names.is_empty() || settings.target != "local" {
+        return Ok(Images::default());
+    }
+    buildable(settings, app, &names, root, manifest)
+}
+
+/// All images of `app`, as they could be built now.
+pub(crate) fn all_images(
+    settings: &Settings,
+    app: &App,
+    root: &Path,
+    manifest: &Path,
+) -> Result<Images> {
+    buildable(settings, app, &app.images.keys().cloned().collect(), root, manifest)
+}
+
+fn buildable(
+    settings: &Settings,
+    app: &App,
+    names: &BTreeSet<String>,
+    root: &Path,
+    manifest: &Path,
+) -> Result<Images> {
+    let owner = Owner {
+        home: settings.home.root().display().to_string(),
+        environment: settings.environment.clone(),
+        app: app.name.clone(),
+    };
+    let worker = settings.worker()?;
+    let jobs = image_jobs(app, names, &owner, root, &worker, &settings.home.cache());
+    let jobs = jobs.map_err(|(name, error)| {
+        let line = app.image_places.get(&name).map_or(1, |place| place.section);
+        let at = format!("(in `{}`, line {line})", manifest.display());
+        CliError::usage(format!("image `{name}` can't be built {at}")).caused_by(&error)
+    })?;
+    Ok(Images { jobs, places: app.image_places.clone() })
+}
+
+/// What makes images, and stops when `stop` says so.
+pub(crate) fn builder(settings: &Settings, images: &Images, stop: &CancellationToken) -> Builder {
+    let Images { jobs, places } = images.clone();
+    Builder::new(settings.engine(), jobs, places, stop.clone(), settings.printer)
 }
 
 /// A function of the manifest as a deploy would publish it, and the copy of its code that it
@@ -116,6 +185,9 @@ pub(crate) fn undeployed_function(
     };
     let source = function.source.as_ref().map(|hash| ResourceId::new(Kind::Source, hash));
     let source = source.and_then(|id| request.wanted.get(&id).cloned());
+    let image = function.image.as_ref().filter(|_| function.container.is_some());
+    let image = image.map(|name| ResourceId::new(Kind::Image, name));
+    let image = image.and_then(|id| request.wanted.get(&id).cloned());
     let published = Published {
         format: catalog::FORMAT,
         version: 0,
@@ -123,15 +195,19 @@ pub(crate) fn undeployed_function(
         function: function.as_ref().clone(),
         engine: Engine::Local,
     };
-    let files = request.sources;
-    Ok((published, source.map(|source| Undeployed { app: request.app, source, files })))
+    let Request { app, sources: files, images, .. } = request;
+    let needs_something = source.is_some() || image.is_some();
+    let undeployed = Undeployed { app, source, image, images, files };
+    Ok((published, needs_something.then_some(undeployed)))
 }
 
 /// Code that is put in its place for one call.
 #[derive(Debug)]
 pub(crate) struct Undeployed {
     app: String,
-    source: Resource,
+    source: Option<Resource>,
+    image: Option<Resource>,
+    images: Images,
     files: Vec<SourceFiles>,
 }
 
@@ -139,17 +215,25 @@ impl Undeployed {
     /// Puts the code in its place; `false` when a deployed copy is there already.
     pub(crate) async fn install(&self, settings: &Settings) -> Result<bool> {
         let provider = self.provider(settings)?;
-        let id = self.source.id();
+        if let Some(image) = &self.image {
+            // It stays in the engine: building it again would take longer than all calls.
+            provider.build(image).await?;
+        }
+        let Some(source) = &self.source else { return Ok(false) };
+        let id = source.id();
         let there = provider.observe(&BTreeSet::from([id.clone()])).await?.contains_key(&id);
         if !there {
-            provider.create(&self.source).await?;
+            provider.create(source).await?;
         }
         Ok(!there)
     }
 
-    /// Removes what [`Undeployed::install`] has put in its place.
+    /// Removes the code that [`Undeployed::install`] has put in its place.
     pub(crate) async fn remove(&self, settings: &Settings) -> Result<()> {
-        Ok(self.provider(settings)?.delete(&self.source).await?)
+        match &self.source {
+            Some(source) => Ok(self.provider(settings)?.delete(source).await?),
+            None => Ok(()),
+        }
     }
 
     fn provider<'a>(&'a self, settings: &'a Settings) -> Result<LocalProvider<'a>> {
@@ -158,6 +242,7 @@ impl Undeployed {
             now: clock::now(),
             sources: self.files.clone(),
             contents: Contents::Keep,
+            builder: builder(settings, &self.images, &CancellationToken::new()),
         };
         let home = environment(settings)?;
         Ok(LocalProvider::new(&self.app, home, deployment, &settings.failpoint))
@@ -186,6 +271,7 @@ pub(crate) fn to_destroy(app: String, delete_data: bool, sweep: bool) -> Request
         goal: Goal::Destroy { delete_data },
         wanted: ResourceSet::new(),
         sources: Vec::new(),
+        images: Images::default(),
         notes: Vec::new(),
         sweep,
     }
@@ -215,7 +301,7 @@ pub(crate) async fn decide(settings: &Settings, site: &Site, request: Request) -
         observed: &observed,
         notes: request.notes,
     })?;
-    Ok(Planned { plan, sources: request.sources, contents })
+    Ok(Planned { plan, sources: request.sources, images: request.images, contents })
 }
 
 async fn observe(
@@ -226,7 +312,7 @@ async fn observe(
     request: &Request,
 ) -> Result<Observed> {
     let ids: BTreeSet<_> = request.wanted.keys().chain(state.records.keys()).cloned().collect();
-    let provider = site.provider(&request.app, site::looking(), settings);
+    let provider = site.provider(&request.app, site::looking(settings), settings);
     let mut observed = provider.observe(&ids).await?;
     for (id, seen) in observed.iter_mut().filter(|(id, _)| id.kind == Kind::Volume) {
         let users = store.users(id).await?;
@@ -285,6 +371,7 @@ async fn apply_plan(
         now,
         sources: planned.sources.clone(),
         contents: planned.contents,
+        builder: builder(settings, &planned.images, stop),
     };
     let failpoint = &settings.failpoint;
     let provider = site.provider(&plan.app, deployment, settings);

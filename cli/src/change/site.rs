@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use tokio_util::sync::CancellationToken;
 use vdeploy_runtime::aws::layout::Keys;
 use vdeploy_runtime::clock;
 use vdeploy_runtime::home::EnvironmentHome;
 use vdeploy_runtime::storage::Contents;
 
 use super::holder;
+use super::{Images, builder};
 use crate::desired::Place;
 use crate::error::{CliError, Result};
 use crate::manifest::{self, Target};
@@ -203,7 +205,7 @@ impl Site {
         settings: &Settings,
     ) -> Result<()> {
         let Site::Aws(session, ..) = self else { return Ok(()) };
-        let SiteProvider::Aws(provider) = self.provider(app, looking(), settings) else {
+        let SiteProvider::Aws(provider) = self.provider(app, looking(settings), settings) else {
             return Ok(());
         };
         if provider.bucket_is_unused().await? {
@@ -255,7 +257,7 @@ impl Site {
 
     /// Resources of an app that are found by their tags.
     pub(super) async fn sweep(&self, app: &str, settings: &Settings) -> Result<Vec<Resource>> {
-        match self.provider(app, looking(), settings) {
+        match self.provider(app, looking(settings), settings) {
             SiteProvider::Local(_) => {
                 Err(CliError::usage("`--sweep` looks for tags, which the local target has none of")
                     .hint("use `--target aws`"))
@@ -266,8 +268,14 @@ impl Site {
 }
 
 /// A deployment of nothing, to look at what is there.
-pub(super) fn looking() -> Deployment {
-    Deployment { version: 0, now: clock::now(), sources: Vec::new(), contents: Contents::Keep }
+pub(super) fn looking(settings: &Settings) -> Deployment {
+    Deployment {
+        version: 0,
+        now: clock::now(),
+        sources: Vec::new(),
+        contents: Contents::Keep,
+        builder: builder(settings, &Images::default(), &CancellationToken::new()),
+    }
 }
 
 /// What the manifest says about AWS, where there is one that can be read.

@@ -52,8 +52,12 @@ async fn apply_saved(path: &Path, settings: &Settings) -> Result<Exit> {
         let state = site.store().load(&saved.plan.app).await?;
         saved.check_basis(&state.basis).map_err(|error| refuse(path, &error))?;
         let contents = saved.contents();
+        // Away from the project, a plan is applied with the images that are there.
+        let images = crate::manifest::load(&settings)
+            .and_then(|found| change::images(&settings, &found.app, &found.root, &found.path))
+            .unwrap_or_default();
         let SavedPlan { plan, sources, .. } = saved;
-        let planned = Planned { plan, sources, contents };
+        let planned = Planned { plan, sources, images, contents };
         change::carry_out(&settings, &site, guard, planned, true).await
     };
     site.locked(&settings, "deploy", apply).await

@@ -10,6 +10,7 @@ mod cost;
 mod deploy;
 mod destroy;
 mod executor;
+mod image;
 mod init;
 mod log_tail;
 mod logs;
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Logs(logs::Args),
     Volume(volume::Args),
     Secret(secret::Args),
+    Image(image::Args),
     State(state::Args),
     Cost(cost::Args),
     Executor(executor::Args),
@@ -84,6 +86,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Logs(args) => logs::run(args, &settings).await,
         Command::Volume(args) => volume::run(args, &settings).await,
         Command::Secret(args) => secret::run(args, &settings).await,
+        Command::Image(args) => image::run(args, &settings).await,
         Command::State(args) => state::run(args, &settings).await,
         Command::Cost(args) => cost::run(&args, &settings),
         Command::Executor(args) => executor::run(args, &settings).await,

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::manifest::App;
+use vdeploy_runtime::function::Container;
+
+use crate::manifest::{App, Function};
 use crate::resource::{NamedImage, Resource, ResourceId, Secret, Source, Volume};
 
 pub use cloud::{CloudProblem, Place, desired_in_cloud};
@@ -28,6 +30,8 @@ pub struct Inputs {
     pub schemas: BTreeMap<String, Value>,
     /// The arguments that calls needn't give, with whole paths.
     pub with: BTreeMap<String, Map<String, Value>>,
+    /// What images are called that are built; by image name.
+    pub images: BTreeMap<String, String>,
 }
 
 /// The resources that `app` wants.
@@ -36,8 +40,10 @@ pub fn desired(app: &App, inputs: Inputs) -> ResourceSet {
     let mut add = |resource: Resource| {
         set.insert(resource.id(), resource);
     };
+    let Inputs { mut sources, mut schemas, mut with, images } = inputs;
     for (name, recipe) in &app.images {
-        let image = NamedImage { name: name.clone(), recipe: recipe.clone() };
+        let reference = images.get(name).cloned();
+        let image = NamedImage { name: name.clone(), recipe: recipe.clone(), reference };
         add(Resource::Image(Box::new(image)));
     }
     for name in &app.volumes {
@@ -46,19 +52,25 @@ pub fn desired(app: &App, inputs: Inputs) -> ResourceSet {
     for (name, secret) in &app.secrets {
         add(Resource::Secret(secret_of(name, &secret.keys)));
     }
-    let Inputs { mut sources, mut schemas, mut with } = inputs;
     for (name, function) in &app.functions {
         let mut spec = function.spec.clone();
         let source = sources.remove(name);
         spec.source = source.as_ref().map(|source| source.hash.to_string());
         spec.schema = schemas.remove(name);
         spec.with = with.remove(name).unwrap_or(spec.with);
+        spec.container = container(function, &images);
         if let Some(source) = source {
             add(Resource::Source(source));
         }
         add(Resource::Function(Box::new(spec)));
     }
     set
+}
+
+/// The container that a function runs in, if it runs in one.
+fn container(function: &Function, images: &BTreeMap<String, String>) -> Option<Container> {
+    let image = function.spec.image.as_ref().filter(|_| function.contained)?;
+    Some(Container { image: images.get(image)?.clone(), network: function.network })
 }
 
 fn secret_of(name: &str, keys: &[String]) -> Secret {

@@ -16,6 +16,8 @@ pub struct App {
     pub description: Option<String>,
     /// Images by name.
     pub images: BTreeMap<String, Image>,
+    /// Where the manifest describes each image, for messages about its build.
+    pub image_places: BTreeMap<String, ImagePlace>,
     /// Volumes that the app wants to exist, by name.
     pub volumes: Vec<String>,
     /// Secrets that the app needs, by name.
@@ -49,10 +51,30 @@ pub struct Function {
     pub codecs: Vec<String>,
     /// The line of its section in the manifest, from 1, for messages about its files.
     pub line: usize,
+    /// It runs in a container of its image, on the local target.
+    pub contained: bool,
+    /// It reaches the network from there.
+    pub network: bool,
+}
+
+/// Lines of an image in the manifest, from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImagePlace {
+    /// Its section.
+    pub section: usize,
+    /// Its Debian packages.
+    pub apt: Option<usize>,
+    /// Its Python packages.
+    pub pip: Option<usize>,
+    /// What is copied into it.
+    pub copy: Option<usize>,
+    /// Each of its build commands.
+    pub run: Vec<usize>,
 }
 
 /// An image recipe.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Image {
     /// `cpu`, `cuda`, `cuda-ffmpeg`, `detect` or `python`; none with `base` or `dockerfile`.
     pub kind: Option<String>,
@@ -75,10 +97,28 @@ pub struct Image {
     pub apt: Vec<String>,
     /// Python packages.
     pub pip: Vec<String>,
+    /// The oldest driver it must run with, such as `535`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
     /// Environment variables.
     pub env: BTreeMap<String, String>,
+    /// Build arguments.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub args: BTreeMap<String, String>,
+    /// Files and folders of the manifest's folder, and where they are copied to.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub copy: BTreeMap<String, String>,
     /// Extra build commands.
     pub run: Vec<String>,
+    /// The folder that commands start in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workdir: Option<String>,
+    /// What a container starts when nothing else is said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entrypoint: Vec<String>,
+    /// A file of certificates to trust, relative to the manifest's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<String>,
 }
 
 /// A secret that the app needs.

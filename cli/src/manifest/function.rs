@@ -31,6 +31,7 @@ pub(super) fn resolve(
     if let Some(image) = &raw.image {
         check::reference("image", image, &known.images, problems);
     }
+    let contained = contained(&raw, known, problems);
     if let Some(schedule) = &raw.schedule {
         cron::check(schedule, problems);
     }
@@ -46,11 +47,14 @@ pub(super) fn resolve(
             .map(|list| list.value.iter().map(|codec| codec.value.0.to_owned()).collect())
             .unwrap_or_default(),
         line: known.lines.position(name.span.start).0,
+        contained,
+        network: raw.network.is_some_and(|network| network.value),
         spec: FunctionSpec {
             app: known.app.to_owned(),
             name: name.value.clone(),
             entry,
             image: text(raw.image),
+            container: None,
             scaling: scaling(
                 raw.min_containers,
                 raw.max_containers,
@@ -83,6 +87,20 @@ pub(super) fn resolve(
 fn with(raw: Option<At<Entries<Json>>>) -> Map<String, Value> {
     let entries = raw.map(|entries| entries.value.0).unwrap_or_default();
     entries.into_iter().map(|(name, value)| (name.value, value.value.0)).collect()
+}
+
+/// Whether the function runs in a container: as it says, or as its target does. Without an image
+/// there is none.
+fn contained(raw: &RawFunction, known: &Known<'_>, problems: &mut Problems) -> bool {
+    let Some(isolation) = &raw.isolation else { return known.contained && raw.image.is_some() };
+    let contained = isolation.value.0 == "docker";
+    if contained && raw.image.is_none() {
+        problems.push(
+            Problem::new(&isolation.span, "a function without an image can't run in a container")
+                .hint("add `image = \"NAME\"` and `[image.NAME]`"),
+        );
+    }
+    contained
 }
 
 /// What runs: exactly one of `handler` and `command`.

@@ -1,11 +1,15 @@
 //! Image recipes of a manifest.
 
-use super::app::Image;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::app::{Image, ImagePlace};
 use super::check;
-use super::decode::{At, Table};
-use super::problem::{Problem, Problems};
+use super::decode::{At, Entries, Table, one_of};
+use super::problem::{Lines, Problem, Problems};
 use super::raw::RawImage;
 use super::resolve::{text, values, variables};
+use crate::image::{PairError, check_pair};
 
 /// The recipe that an `[image.NAME]` means.
 pub(super) fn resolve(name: &At<String>, raw: RawImage, problems: &mut Problems) -> Image {
@@ -18,7 +22,9 @@ pub(super) fn resolve(name: &At<String>, raw: RawImage, problems: &mut Problems)
         image_uri(uri, &raw, problems);
     }
     versions(&raw, problems);
+    pair(&raw, problems);
     packages(&raw, problems);
+    lines(&raw, problems);
     let list =
         |list: Option<At<Vec<At<String>>>>| list.map(|l| values(l.value)).unwrap_or_default();
     Image {
@@ -32,8 +38,27 @@ pub(super) fn resolve(name: &At<String>, raw: RawImage, problems: &mut Problems)
         python: text(raw.python),
         apt: list(raw.apt),
         pip: list(raw.pip),
+        driver: text(raw.driver),
         env: variables(raw.env, problems),
+        args: variables(raw.args, problems),
+        copy: copies(raw.copy, problems),
         run: list(raw.run),
+        workdir: text(raw.workdir),
+        entrypoint: list(raw.entrypoint),
+        ca_bundle: text(raw.ca_bundle),
+    }
+}
+
+/// Where an `[image.NAME]` says what.
+pub(super) fn place(name: &At<String>, raw: &RawImage, lines: &Lines<'_>) -> ImagePlace {
+    let line = |span: &Range<usize>| lines.position(span.start).0;
+    let runs = raw.run.iter().flat_map(|list| &list.value);
+    ImagePlace {
+        section: line(&name.span),
+        apt: raw.apt.as_ref().map(|at| line(&at.span)),
+        pip: raw.pip.as_ref().map(|at| line(&at.span)),
+        copy: raw.copy.as_ref().map(|at| line(&at.span)),
+        run: runs.map(|at| line(&at.span)).collect(),
     }
 }
 
@@ -93,6 +118,7 @@ fn fitting_keys(raw: &RawImage, problems: &mut Problems) {
         ("cuda", raw.cuda.as_ref().map(|at| &at.span)),
         ("os", raw.os.as_ref().map(|at| &at.span)),
         ("flavor", raw.flavor.as_ref().map(|at| &at.span)),
+        ("driver", raw.driver.as_ref().map(|at| &at.span)),
     ];
     for (key, span) in cuda_keys {
         if let Some(span) = span.filter(|_| !has_cuda) {
@@ -130,6 +156,48 @@ fn versions(raw: &RawImage, problems: &mut Problems) {
     }
 }
 
+/// CUDA, its system and a driver that there are together.
+fn pair(raw: &RawImage, problems: &mut Problems) {
+    let kind = raw.kind.as_ref().map_or("", |kind| kind.value.0);
+    if !matches!(kind, "cuda" | "cuda-ffmpeg" | "detect") || !problems.is_empty() {
+        return;
+    }
+    let value = |at: &Option<At<String>>, default: &str| {
+        at.as_ref().map_or_else(|| default.to_owned(), |at| at.value.clone())
+    };
+    let (cuda, os) = (value(&raw.cuda, "12.4.1"), value(&raw.os, "ubuntu22.04"));
+    let driver = raw.driver.as_ref().and_then(|at| at.value.split('.').next()?.parse().ok());
+    let Err(error) = check_pair(&cuda, &os, driver) else { return };
+    let span = |at: &Option<At<String>>| at.as_ref().map(|at| at.span.clone());
+    let kind = raw.kind.as_ref().map(|at| at.span.clone()).unwrap_or_default();
+    let place = match &error {
+        PairError::Version { .. } => span(&raw.cuda),
+        PairError::System { .. } => span(&raw.os).or(span(&raw.cuda)),
+        PairError::Driver { .. } => span(&raw.driver),
+    };
+    let place = place.unwrap_or(kind);
+    problems.push(match error {
+        PairError::Version { nearest } => {
+            Problem::new(&place, format!("there is no image of CUDA {cuda}"))
+                .hint(format!("the nearest is `cuda = \"{nearest}\"`"))
+        }
+        PairError::System { systems, version } => {
+            let other = version
+                .map(|version| format!(", or `cuda = \"{version}\"` with this one"))
+                .unwrap_or_default();
+            Problem::new(&place, format!("there is no image of CUDA {cuda} on `{os}`"))
+                .hint(format!("it may be {}{other}", one_of(systems)))
+        }
+        PairError::Driver { needs, version } => {
+            let other = version
+                .map(|version| format!(", or use `cuda = \"{version}\"`"))
+                .unwrap_or_default();
+            Problem::new(&place, format!("CUDA {cuda} needs driver {needs} or newer"))
+                .hint(format!("raise `driver`{other}"))
+        }
+    });
+}
+
 fn is_version(text: &str) -> bool {
     let parts: Vec<&str> = text.split('.').collect();
     let number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -140,7 +208,8 @@ fn is_version(text: &str) -> bool {
 fn packages(raw: &RawImage, problems: &mut Problems) {
     for package in raw.apt.iter().flat_map(|list| &list.value) {
         let ok = |b: u8| b.is_ascii_alphanumeric() || b"+-.:=~_".contains(&b);
-        if package.value.is_empty() || !package.value.bytes().all(ok) {
+        let starts_well = package.value.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !starts_well || !package.value.bytes().all(ok) {
             problems.push(
                 Problem::new(&package.span, format!("`{}` isn't a Debian package", package.value))
                     .hint("name one package per string, such as `\"fonts-noto-core\"`"),
@@ -149,8 +218,70 @@ fn packages(raw: &RawImage, problems: &mut Problems) {
     }
     for package in raw.pip.iter().flat_map(|list| &list.value) {
         check::text("pip", package, problems);
+        if package.value.starts_with('-') {
+            problems.push(
+                Problem::new(&package.span, format!("`{}` isn't a package", package.value))
+                    .hint("options of pip can stand in a command: `run = [\"pip install …\"]`"),
+            );
+        }
     }
     for line in raw.run.iter().flat_map(|list| &list.value) {
         check::text("run", line, problems);
     }
+}
+
+/// What must be one line, and what no variable may be part of.
+fn lines(raw: &RawImage, problems: &mut Problems) {
+    let env = raw.env.iter().flat_map(|at| &at.value.0).map(|(_, value)| ("env", value));
+    let args = raw.args.iter().flat_map(|at| &at.value.0).map(|(_, value)| ("args", value));
+    for (key, value) in env.chain(args) {
+        if value.value.contains(char::is_control) {
+            problems.push(
+                Problem::new(&value.span, format!("a value of `{key}` must be one line"))
+                    .hint("write longer texts to a file and `copy` it"),
+            );
+        }
+    }
+    if let Some(workdir) = &raw.workdir {
+        plain_path("workdir", workdir, problems);
+        if !workdir.value.starts_with('/') {
+            problems.push(
+                Problem::new(&workdir.span, "`workdir` must be an absolute path")
+                    .hint("such as `/srv`"),
+            );
+        }
+    }
+    if let Some(bundle) = &raw.ca_bundle {
+        check::own_path("ca_bundle", bundle, problems);
+    }
+    if let Some(base) = &raw.base
+        && (!base.value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/@-".contains(&b))
+            || !base.value.starts_with(|c: char| c.is_ascii_alphanumeric()))
+    {
+        problems.push(
+            Problem::new(&base.span, format!("`{}` isn't the name of an image", base.value))
+                .hint("write it as `debian:bookworm-slim` or `registry.example.com/team/base:1`"),
+        );
+    }
+}
+
+/// A path that means the same in a build's instructions.
+fn plain_path(key: &str, path: &At<String>, problems: &mut Problems) {
+    check::text(key, path, problems);
+    if path.value.contains(|c: char| c.is_control() || "$\\\"'*?[".contains(c)) {
+        problems.push(
+            Problem::new(&path.span, format!("`{key}` holds a character that paths can't have"))
+                .hint("use letters, digits, spaces and `._/-`"),
+        );
+    }
+}
+
+fn copies(raw: Option<At<Entries<String>>>, problems: &mut Problems) -> BTreeMap<String, String> {
+    let entries = raw.map(|entries| entries.value.0).unwrap_or_default();
+    for (from, to) in &entries {
+        check::own_path("copy", from, problems);
+        plain_path("copy", from, problems);
+        plain_path("copy", to, problems);
+    }
+    entries.into_iter().map(|(from, to)| (from.value, to.value)).collect()
 }

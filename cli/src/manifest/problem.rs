@@ -56,6 +56,11 @@ impl Problem {
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
+    /// Nothing is wrong so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn push(&mut self, problem: Problem) {
         self.0.push(problem);
     }

@@ -32,7 +32,7 @@ section! {
         bucket: Entries<RawBucket>,
         /// Functions, by name. `vdeploy call NAME` runs one.
         function: Entries<RawFunction>,
-        /// Settings of targets other than `local`.
+        /// Settings of targets.
         target: RawTargets,
         /// What is different in one environment: `[env.prod.function.transcode]` takes the place of
         /// the same keys when `-e prod` is given.
@@ -97,10 +97,23 @@ section! {
         apt: Vec<At<String>>,
         /// Python packages to install.
         pip: Vec<At<String>>,
+        /// The oldest NVIDIA driver that it must run with, such as `"535"`; for kinds that have CUDA.
+        driver: String,
         /// Environment variables.
         env: Entries<String>,
+        /// Build arguments: variables of build commands only.
+        args: Entries<String>,
+        /// Files and folders to copy, relative to the manifest's folder, and where to.
+        copy: Entries<String>,
         /// Extra build commands, each a `RUN` line.
         run: Vec<At<String>>,
+        /// The folder that commands start in.
+        workdir: String,
+        /// What a container of it starts when nothing else is said.
+        entrypoint: Vec<At<String>>,
+        /// A file of certificates to trust, such as those of a company's proxy, relative to the
+        /// manifest's folder.
+        ca_bundle: String,
     }
 }
 
@@ -154,6 +167,11 @@ section! {
         with: Entries<Json>,
         /// The image it runs in, by name; without one it runs on the machine itself.
         image: String,
+        /// Whether it runs as a process of the machine or in a container of its image, on the local
+        /// target [default: that of the target].
+        isolation: Isolation,
+        /// Whether it reaches the network from its container [default: false].
+        network: bool,
         /// CPU cores that one call claims [default: 1].
         cpu: f64,
         /// Memory that one call claims, such as `"8GiB"`.
@@ -210,11 +228,23 @@ section! {
 }
 
 section! {
-    /// Settings of targets other than `local`, which needs none.
+    /// Settings of targets.
     #[schemars(rename = "Targets")]
     RawTargets, "`[target]`" {
+        /// This machine.
+        local: RawLocal,
         /// Amazon Web Services.
         aws: RawAws,
+    }
+}
+
+section! {
+    /// How this machine runs functions.
+    #[schemars(rename = "Local")]
+    RawLocal, "`[target.local]`" {
+        /// Whether functions run as processes of the machine or in containers of their images
+        /// [default: process].
+        isolation: Isolation,
     }
 }
 
@@ -267,6 +297,14 @@ pub(super) struct ImageKind(pub(super) &'static str);
 /// A part of CUDA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flavor(pub(super) &'static str);
+
+/// What a function runs in on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Isolation(pub(super) &'static str);
+
+impl Isolation {
+    const ALL: &[&str] = &["process", "docker"];
+}
 
 impl ImageKind {
     const ALL: &[&str] = &["cpu", "cuda", "cuda-ffmpeg", "detect", "python"];
@@ -330,6 +368,14 @@ impl Decode for Flavor {
 
     fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
         choice::<Self>(key, node, Self::ALL, problems).map(Flavor)
+    }
+}
+
+impl Decode for Isolation {
+    const EXPECTED: &'static str = "`process` or `docker`";
+
+    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
+        choice::<Self>(key, node, Self::ALL, problems).map(Isolation)
     }
 }
 
@@ -419,6 +465,20 @@ impl JsonSchema for RawRetries {
                 generator.subschema_for::<RetriesTable>(),
             ],
         })
+    }
+}
+
+impl JsonSchema for Isolation {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Isolation".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": Self::ALL })
     }
 }
 

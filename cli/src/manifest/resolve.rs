@@ -21,6 +21,8 @@ pub(super) struct Known<'a> {
     pub(super) volumes: Vec<String>,
     pub(super) secrets: Vec<String>,
     pub(super) buckets: Vec<String>,
+    /// Functions run in containers unless they say otherwise.
+    pub(super) contained: bool,
     pub(super) handlers: &'a [&'a str],
     pub(super) lines: &'a Lines<'a>,
 }
@@ -46,6 +48,7 @@ pub(super) fn app(
         volumes: names(&volumes),
         secrets: names(&secrets),
         buckets: names(&buckets),
+        contained: contained(raw.target.as_ref()),
         handlers,
         lines,
     };
@@ -57,6 +60,10 @@ pub(super) fn app(
             problems,
         ),
         functions,
+        image_places: images
+            .iter()
+            .map(|(name, raw)| (name.value.clone(), image::place(name, &raw.value, lines)))
+            .collect(),
         images: each(images, image::resolve, problems),
         volumes: self::volumes(&volumes, problems),
         secrets: each(secrets, secret, problems),
@@ -181,6 +188,13 @@ fn is_bucket_url(url: &str) -> bool {
     let bucket = rest.split('/').next().unwrap_or_default();
     let bytes_ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b);
     (3..64).contains(&bucket.len()) && bucket.bytes().all(bytes_ok)
+}
+
+/// Whether the local target runs functions in containers.
+fn contained(raw: Option<&At<RawTargets>>) -> bool {
+    let local = raw.and_then(|targets| targets.value.local.as_ref());
+    let isolation = local.and_then(|local| local.value.isolation.as_ref());
+    isolation.is_some_and(|isolation| isolation.value.0 == "docker")
 }
 
 /// A text without its place.

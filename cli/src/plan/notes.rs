@@ -45,8 +45,8 @@ pub fn notes(app: &App, machine: Capacity) -> Vec<Note> {
                  arguments are files"
                 .into());
         }
-        if function.spec.image.is_some() {
-            add("runs on this machine itself: the local target records images without building them".into());
+        if function.spec.image.is_some() && !function.contained {
+            add("runs on this machine itself; `isolation = \"docker\"` builds its image and runs it there".into());
         }
     }
     for name in app.buckets.keys() {

@@ -1,6 +1,7 @@
 //! Reads what an app's functions name: code, argument schemas, handlers. The thin shell before
 //! [`crate::desired`].
 
+mod image;
 mod schema;
 mod source;
 mod with;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use vdeploy_runtime::function::Entry;
 use vdeploy_runtime::wire::Failure;
 
+pub use image::{image_jobs, worker_hash};
 pub use source::{SourceFile, SourceFiles, copy_tree, hash_tree, read_file_of};
 
 use crate::desired::Inputs;

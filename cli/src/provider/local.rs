@@ -12,11 +12,14 @@ use vdeploy_runtime::home::EnvironmentHome;
 use vdeploy_runtime::secret::SecretStore;
 use vdeploy_runtime::storage::{Contents, Volumes, VolumesError};
 
-use super::{Provider, ProviderError};
+use super::{Builder, ImageFailure, Provider, ProviderError};
 use crate::plan::{Observed, Seen};
 use crate::prepare::{SourceFiles, copy_tree, hash_tree};
 use crate::resource::{Kind, NamedImage, Resource, ResourceId, Secret, Source, Volume};
 use vdeploy_runtime::failpoint::Failpoint;
+
+/// How many images are built at the same time.
+const BUILDS_AT_ONCE: usize = 4;
 
 /// What a deployment gives its target beside the plan.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Deployment {
     pub sources: Vec<SourceFiles>,
     /// What deletion does with the files of volumes.
     pub contents: Contents,
+    /// What makes images.
+    pub builder: Builder,
 }
 
 /// One app's part of an environment on this machine.
@@ -58,6 +63,8 @@ enum LocalError {
     SourceChanged,
     #[error("its files aren't known any more; deploy from the project that has them")]
     SourceGone,
+    #[error(transparent)]
+    Image(#[from] ImageFailure),
     #[error("a secret is created with `vdeploy secret create`, not by a deployment")]
     SecretByHand,
     #[error("it is a resource of target `aws`")]
@@ -79,10 +86,10 @@ impl<'a> LocalProvider<'a> {
         LocalProvider { app, home, catalog, volumes, secrets, deployment, failpoint }
     }
 
-    fn see(&self, id: &ResourceId) -> LocalResult<Option<Seen>> {
+    async fn see(&self, id: &ResourceId) -> LocalResult<Option<Seen>> {
         match id.kind {
             Kind::Source => self.see_source(&id.name),
-            Kind::Image => self.see_image(&id.name),
+            Kind::Image => self.see_image(&id.name).await,
             Kind::Volume => self.see_volume(&id.name),
             Kind::Secret => self.see_secret(&id.name),
             Kind::Function => self.see_function(&id.name),
@@ -108,13 +115,18 @@ impl<'a> LocalProvider<'a> {
         }
     }
 
-    fn see_image(&self, name: &str) -> LocalResult<Option<Seen>> {
-        let found = fs::read(self.image_path(name));
-        Ok(missing_is_none(found)?.map(|bytes| {
-            let recipe = serde_json::from_slice(&bytes).ok();
-            let image = |recipe| Box::new(NamedImage { name: name.into(), recipe });
-            seen(recipe.map(|recipe| Resource::Image(image(recipe))))
-        }))
+    async fn see_image(&self, name: &str) -> LocalResult<Option<Seen>> {
+        let Some(bytes) = missing_is_none(fs::read(self.image_path(name)))? else {
+            return Ok(None);
+        };
+        let image: Option<NamedImage> = serde_json::from_slice(&bytes).ok();
+        let reference = image.as_ref().and_then(|image| image.reference.as_ref());
+        if let Some(reference) = reference
+            && !self.deployment.builder.has(reference).await?
+        {
+            return Ok(None);
+        }
+        Ok(Some(seen(image.map(|image| Resource::Image(Box::new(image))))))
     }
 
     fn see_source(&self, hash: &str) -> LocalResult<Option<Seen>> {
@@ -143,10 +155,10 @@ impl<'a> LocalProvider<'a> {
         }))
     }
 
-    fn put(&self, resource: &Resource) -> LocalResult<()> {
+    async fn put(&self, resource: &Resource) -> LocalResult<()> {
         match resource {
             Resource::Source(source) => self.install(source),
-            Resource::Image(image) => self.write_image(image),
+            Resource::Image(image) => self.make_image(image).await,
             Resource::Volume(volume) => self.create_volume(&volume.name),
             Resource::Secret(_) => Err(LocalError::SecretByHand),
             Resource::Function(function) => Ok(self.catalog.publish(&Published {
@@ -183,19 +195,26 @@ impl<'a> LocalProvider<'a> {
         Ok(fs::rename(&staged, &path)?)
     }
 
+    async fn make_image(&self, image: &NamedImage) -> LocalResult<()> {
+        if let Some(reference) = &image.reference {
+            self.deployment.builder.build(&image.name, reference).await?;
+        }
+        self.write_image(image)
+    }
+
     fn write_image(&self, image: &NamedImage) -> LocalResult<()> {
         let path = self.image_path(&image.name);
         let staged = staged_image_path(&path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        let text = serde_json::to_vec(&image.recipe).expect("a recipe is plain data");
+        let text = serde_json::to_vec(image).expect("a recipe is plain data");
         fs::write(&staged, text)?;
         self.failpoint.hit("image-written");
         Ok(fs::rename(&staged, &path)?)
     }
 
-    fn take(&self, resource: &Resource) -> LocalResult<()> {
+    async fn take(&self, resource: &Resource) -> LocalResult<()> {
         match resource {
             Resource::Source(source) => {
                 remove_tree(&self.staged_source_path(source.hash.as_str()))?;
@@ -203,6 +222,9 @@ impl<'a> LocalProvider<'a> {
                 remove_empty(&self.home.sources());
             }
             Resource::Image(image) => {
+                if let Some(reference) = &image.reference {
+                    self.deployment.builder.remove(reference).await?;
+                }
                 let path = self.image_path(&image.name);
                 missing_is_none(fs::remove_file(staged_image_path(&path)))?;
                 missing_is_none(fs::remove_file(&path))?;
@@ -243,11 +265,28 @@ impl<'a> LocalProvider<'a> {
     }
 }
 
+impl LocalProvider<'_> {
+    /// Builds an image without recording it.
+    pub async fn build(&self, image: &Resource) -> Result<(), ProviderError> {
+        let Resource::Image(named) = image else { return Ok(()) };
+        let Some(reference) = &named.reference else { return Ok(()) };
+        let built = self.deployment.builder.build(&named.name, reference).await;
+        built.map_err(|failure| failed("build", image.id(), failure.into()))
+    }
+}
+
 impl Provider for LocalProvider<'_> {
+    /// Images take minutes and are built side by side; the rest is files, one after the other.
+    fn at_once(&self) -> usize {
+        if self.deployment.builder.jobs.is_empty() { 1 } else { BUILDS_AT_ONCE }
+    }
+
     async fn observe(&self, ids: &BTreeSet<ResourceId>) -> Result<Observed, ProviderError> {
         let mut observed = Observed::new();
         for id in ids {
-            if let Some(seen) = self.see(id).map_err(|error| failed("read", id.clone(), error))? {
+            if let Some(seen) =
+                self.see(id).await.map_err(|error| failed("read", id.clone(), error))?
+            {
                 observed.insert(id.clone(), seen);
             }
         }
@@ -255,20 +294,27 @@ impl Provider for LocalProvider<'_> {
     }
 
     async fn create(&self, resource: &Resource) -> Result<(), ProviderError> {
-        self.put(resource).map_err(|error| failed("create", resource.id(), error))
+        self.put(resource).await.map_err(|error| failed("create", resource.id(), error))
     }
 
     async fn update(&self, _before: &Resource, after: &Resource) -> Result<(), ProviderError> {
-        self.put(after).map_err(|error| failed("update", after.id(), error))
+        self.put(after).await.map_err(|error| failed("update", after.id(), error))
     }
 
     async fn delete(&self, resource: &Resource) -> Result<(), ProviderError> {
-        self.take(resource).map_err(|error| failed("delete", resource.id(), error))
+        self.take(resource).await.map_err(|error| failed("delete", resource.id(), error))
     }
 }
 
 fn failed(doing: &'static str, id: ResourceId, error: LocalError) -> ProviderError {
-    ProviderError { doing, id, source: Box::new(error), hint: None }
+    let hint = match &error {
+        LocalError::Image(failure) => failure.hint.clone(),
+        _ => None,
+    };
+    match error {
+        LocalError::Image(failure) => ProviderError { doing, id, source: Box::new(failure), hint },
+        error => ProviderError { doing, id, source: Box::new(error), hint },
+    }
 }
 
 fn seen(resource: Option<Resource>) -> Seen {

@@ -1,6 +1,7 @@
 //! How resources become real.
 
 mod aws;
+mod builder;
 mod local;
 mod memory;
 
@@ -9,6 +10,7 @@ use std::error::Error;
 use std::future::Future;
 
 pub(crate) use aws::{AwsProvider, BucketUse, CloudSecrets, Session};
+pub use builder::{Builder, ImageFailure};
 pub use local::{Deployment, LocalProvider};
 pub use memory::MemoryProvider;
 
@@ -65,11 +67,12 @@ impl ProviderError {
     /// The causes, outermost first, without the first line.
     pub fn chain(&self) -> Vec<String> {
         let mut next: Option<&dyn Error> = Some(&*self.source);
-        std::iter::from_fn(|| {
+        let chain = std::iter::from_fn(|| {
             let error = next?;
             next = error.source();
             Some(error.to_string())
-        })
-        .collect()
+        });
+        let image = self.source.downcast_ref::<ImageFailure>().into_iter();
+        chain.chain(image.flat_map(|failure| failure.causes.clone())).collect()
     }
 }

@@ -68,6 +68,7 @@ impl List {
     }
 
     fn image(&mut self, image: &NamedImage) {
+        self.set_some("builds", image.reference.as_deref());
         let recipe = serde_json::to_value(&image.recipe).expect("a recipe is plain data");
         for (name, value) in recipe.as_object().into_iter().flatten() {
             let empty = value.is_null()
@@ -82,6 +83,10 @@ impl List {
     fn function(&mut self, function: &FunctionSpec) {
         self.entry(&function.entry);
         self.set_some("image", function.image.as_deref());
+        if let Some(container) = &function.container {
+            self.set("container", container.image.as_str());
+            self.set_unless("network", container.network, &false);
+        }
         self.resources(function);
         self.set_unless(
             "timeout",

@@ -165,7 +165,7 @@ impl<'de> Deserialize<'de> for ResourceId {
 pub enum Resource {
     /// The deployed copy of a function's own code.
     Source(Source),
-    /// An image recipe; the local target records it.
+    /// An image; the local target builds those that functions run in and records the others.
     Image(Box<NamedImage>),
     /// A volume of the environment.
     Volume(Volume),
@@ -212,6 +212,9 @@ pub struct NamedImage {
     pub name: String,
     /// What it is made of.
     pub recipe: Image,
+    /// What it is called where it is built, by its content; none where it is only recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// A volume of the environment.
@@ -308,7 +311,10 @@ impl Resource {
     /// Why going from `self` to `next` takes a new resource in place of the old, if it does.
     pub fn replaced_by(&self, next: &Resource) -> Option<&'static str> {
         match (self, next) {
-            (Resource::Image(old), Resource::Image(new)) if base(old) != base(new) => {
+            // Which of the engine's images a name means can change in place.
+            (Resource::Image(old), Resource::Image(new))
+                if base(old) != base(new) && new.reference.is_none() =>
+            {
                 Some("another base makes another image")
             }
             (Resource::Source(_), Resource::Source(_)) => Some("a copy is never written to"),

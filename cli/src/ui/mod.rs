@@ -1,5 +1,6 @@
 //! What people and programs see: results on stdout, everything else on stderr.
 
+pub mod build;
 pub mod call;
 mod human;
 mod json;

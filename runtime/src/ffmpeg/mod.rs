@@ -46,3 +46,10 @@ pub struct Tools {
     #[serde(default)]
     pub onnxruntime: Option<PathBuf>,
 }
+
+impl Tools {
+    /// What an image has: the programs in its `PATH`, and a folder that is gone with the container.
+    pub fn of_image(cache: PathBuf) -> Self {
+        Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), cache }
+    }
+}

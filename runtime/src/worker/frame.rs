@@ -67,6 +67,9 @@ pub struct Serve {
     pub volumes: BTreeMap<String, PathBuf>,
     /// ffmpeg and what is known of the machine.
     pub tools: Tools,
+    /// Where calls have their scratch folders, if not in their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<PathBuf>,
     /// Written to stdout when a call has ended, so that output can be told apart by call.
     pub log_mark: String,
 }

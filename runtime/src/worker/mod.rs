@@ -4,6 +4,7 @@ mod cloud;
 mod command;
 mod desk;
 pub mod frame;
+pub mod in_image;
 mod stdio;
 
 use std::io::{self, IsTerminal, Write};
@@ -15,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
+use self::stdio::Line;
 use crate::children::Calls;
 use crate::ffmpeg::Tools;
 use crate::function::Entry;
@@ -23,15 +25,19 @@ use crate::oom::OomWatch;
 use crate::storage::Files;
 use crate::wire::{Failure, FailureKind, Invocation, Outcome};
 
-/// The whole of a worker program: serves calls of the executor that started it, or with
-/// `--describe` prints what its handlers take and return. As `batch` and as `lambda` it serves
-/// calls in AWS Batch and in AWS Lambda.
+/// The whole of a worker program: serves calls of the executor that started it, with `--describe`
+/// prints what its handlers take and return, and with `check --in-image` what the image it is in
+/// can do. As `batch` and as `lambda` it serves calls in AWS Batch and in AWS Lambda.
 pub fn main(registry: Registry) -> ExitCode {
-    let result = match std::env::args().nth(1).as_deref() {
-        Some("--describe") => describe(&registry),
-        Some("batch") => return far(cloud::serve_batch()),
-        Some("lambda") => return far(cloud::serve_lambda()),
-        None if !io::stdin().is_terminal() => serve(registry),
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["--describe"] => describe(&registry),
+        ["--connect", room] => serve(registry, Line::Room(room.into())),
+        ["batch", ..] => return far(cloud::serve_batch()),
+        ["lambda", ..] => return far(cloud::serve_lambda()),
+        ["check", "--in-image"] => return in_image::check(),
+        [] if !io::stdin().is_terminal() => serve(registry, Line::Stdin),
         _ => usage(&registry),
     };
     match result {
@@ -44,11 +50,11 @@ pub fn main(registry: Registry) -> ExitCode {
     }
 }
 
-fn serve(registry: Registry) -> io::Result<()> {
+fn serve(registry: Registry, line: Line) -> io::Result<()> {
     tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing::Level::WARN).init();
     crate::process::adopt_orphans();
     let alone = Builder::new_current_thread().enable_all().build()?;
-    let Some((socket, serve)) = alone.block_on(stdio::greet())? else { return Ok(()) };
+    let Some((socket, serve)) = alone.block_on(stdio::greet(line))? else { return Ok(()) };
     // One thread is enough to look after a program, and costs a call less than two that wake each
     // other. Handlers do work of their own.
     if matches!(serve.function.entry, Entry::Command { .. }) {

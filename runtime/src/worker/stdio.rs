@@ -1,10 +1,12 @@
 //! The door of a worker on the executor's own machine. Its stdin is one end of a socket pair that
-//! carries framed messages both ways; stdout and stderr are the log. When the executor is gone the
-//! socket says so, and the worker stops what it does.
+//! carries framed messages both ways; stdout and stderr are the log. A worker in a container finds
+//! a socket and a pipe in a folder instead. When the executor is gone the socket says so, and the
+//! worker stops what it does.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdStream;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::UnixStream;
@@ -16,13 +18,26 @@ use super::desk::Desk;
 use super::frame::{self, FromWorker, Invoke, Serve, ToWorker};
 use super::{Worker, execute};
 use crate::children::Calls;
+use crate::dispatch::local::{OUTPUT, SOCKET};
 use crate::handler::{Registry, Report};
 use crate::oom::OomWatch;
 use crate::wire::{Invocation, Outcome, VERSION};
 
+/// Where a worker finds its executor.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// At the other end of stdin.
+    Stdin,
+    /// Behind the socket in this folder, which has a pipe for output too.
+    Room(PathBuf),
+}
+
 /// Says hello to the executor, which says what to serve unless it hangs up.
-pub(super) async fn greet() -> io::Result<Option<(UnixStream, Serve)>> {
-    let mut socket = private_socket()?;
+pub(super) async fn greet(line: Line) -> io::Result<Option<(UnixStream, Serve)>> {
+    let mut socket = match line {
+        Line::Stdin => private_socket()?,
+        Line::Room(room) => call_back(&room).await?,
+    };
     frame::write(&mut socket, &FromWorker::Hello { v: VERSION }).await?;
     match frame::read(&mut socket).await? {
         Some(ToWorker::Serve(serve)) => Ok(Some((socket, *serve))),
@@ -57,6 +72,14 @@ fn private_socket() -> io::Result<UnixStream> {
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
     socket.set_nonblocking(true)?;
     UnixStream::from_std(socket)
+}
+
+/// Sends what is printed into the pipe of the room, and takes its socket.
+async fn call_back(room: &Path) -> io::Result<UnixStream> {
+    let output = std::fs::File::options().write(true).open(room.join(OUTPUT))?;
+    rustix::stdio::dup2_stdout(&output)?;
+    rustix::stdio::dup2_stderr(&output)?;
+    UnixStream::connect(room.join(SOCKET)).await
 }
 
 async fn receive(mut reader: OwnedReadHalf, requests: mpsc::UnboundedSender<ToWorker>) {
@@ -109,6 +132,10 @@ async fn one_call(
 }
 
 fn invocation(serve: &Serve, invoke: Invoke) -> Invocation {
+    let scratch = match &serve.scratch {
+        Some(scratch) => scratch.join(&invoke.call.0),
+        None => invoke.folder.join("scratch"),
+    };
     Invocation {
         v: VERSION,
         call: invoke.call,
@@ -117,7 +144,7 @@ fn invocation(serve: &Serve, invoke: Invoke) -> Invocation {
         args: invoke.args,
         overwrite: invoke.overwrite,
         checkpoint: invoke.checkpoint,
-        scratch: invoke.folder.join("scratch"),
+        scratch,
         artifacts: invoke.folder.join("artifacts"),
         volumes: serve.volumes.clone(),
     }

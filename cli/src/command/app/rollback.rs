@@ -1,6 +1,6 @@
 //! `vdeploy app rollback`.
 
-use crate::change::{self, Guard, Request, Site};
+use crate::change::{self, Guard, Images, Request, Site};
 use crate::error::{CliError, Exit, Result};
 use crate::plan::Goal;
 use crate::settings::Settings;
@@ -47,6 +47,7 @@ async fn request(site: &Site, app: String, version: Option<u64>) -> Result<Reque
         goal: Goal::Rollback(version),
         wanted: resources.into_iter().map(|resource| (resource.id(), resource)).collect(),
         sources: Vec::new(),
+        images: Images::default(),
         notes: Vec::new(),
         sweep: false,
     })

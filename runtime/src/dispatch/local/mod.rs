@@ -3,11 +3,14 @@
 mod admission;
 mod attempts;
 mod attendance;
+mod body;
+mod container;
 
 mod executor;
 mod id;
 mod listing;
 mod log;
+mod luggage;
 mod observation;
 mod process_worker;
 mod queue;
@@ -27,6 +30,8 @@ use std::sync::Arc;
 
 pub use admission::{Difference, Placement};
 pub use attendance::Attendance;
+pub use container::LABEL_HOME;
+pub(crate) use container::{OUTPUT, SOCKET};
 pub use executor::{Interest, Mode};
 pub(crate) use id::ordered_id;
 pub use listing::CallFilter;
@@ -34,7 +39,7 @@ pub use observation::Observation;
 pub use queue::QueueError;
 pub use record::{AttemptRecord, CallRecord, CallState, NewCall};
 pub use schedule::{Capacity, Shortfall};
-pub use setup::{Setup, machine_capacity};
+pub use setup::{Setup, WORKER_IN_IMAGE, machine_capacity};
 
 use jiff::Timestamp;
 use serde_json::Value;

@@ -1,27 +1,31 @@
-//! One worker process: starting it, speaking with it, and ending it with everything it started.
+//! One worker, a process or a container: starting it, speaking with it, and ending it with
+//! everything it started.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::body::Body;
+use super::container::{Container, ContainerPlan, Room};
 use super::log::{self, Log};
+use super::luggage::Luggage;
 use super::schedule::AttemptEnd;
 use crate::function::FunctionSpec;
 use crate::oom::OomWatch;
 use crate::process::ProcessId;
-use crate::wire::{CallId, Progress, VERSION};
+use crate::wire::{CallId, Outcome, Progress, VERSION};
 use crate::worker::frame::{self, Batch, FromWorker, Invoke, Serve, ToWorker};
 
 /// How long a call that was asked to stop may take before its process is ended.
@@ -42,6 +46,8 @@ pub(super) struct Blueprint {
     pub(super) secrets: Vec<String>,
     /// What it is told first.
     pub(super) serve: Serve,
+    /// The container it is started in, if it isn't a process of this machine.
+    pub(super) container: Option<ContainerPlan>,
 }
 
 /// A request to a worker's task.
@@ -86,14 +92,54 @@ pub(super) enum News {
 /// A started worker.
 #[derive(Debug)]
 pub(super) struct Started {
-    /// Its process, which leads a process group.
-    pub(super) process: ProcessId,
+    /// Its process, which leads a process group; none in a container.
+    pub(super) process: Option<ProcessId>,
     /// The way to its task.
     pub(super) requests: mpsc::UnboundedSender<Request>,
+    /// Its task, which ends after it.
+    pub(super) task: JoinHandle<()>,
 }
 
 /// Starts a worker; `tell` gets its news until it is gone.
 pub(super) fn start(
+    mut blueprint: Blueprint,
+    tell: impl Fn(News) + Send + Sync + 'static,
+) -> io::Result<Started> {
+    match blueprint.container.take() {
+        Some(plan) => start_container(blueprint, plan, tell),
+        None => start_process(blueprint, tell),
+    }
+}
+
+/// Starts a container, which takes a while: requests wait meanwhile.
+fn start_container(
+    blueprint: Blueprint,
+    plan: ContainerPlan,
+    tell: impl Fn(News) + Send + Sync + 'static,
+) -> io::Result<Started> {
+    let (room, output) = Room::prepare(&plan)?;
+    let tell = Arc::new(tell);
+    let log = follow(&blueprint, output, &tell)?;
+    let (requests, next) = mpsc::unbounded_channel();
+    let task = tokio::spawn(async move {
+        let program = blueprint.program.display().to_string();
+        let command = vec![program, "--connect".into(), plan.room.display().to_string()];
+        let environment = blueprint
+            .env
+            .iter()
+            .map(|(key, value)| format!("{}={}", key.to_string_lossy(), value.to_string_lossy()));
+        match Container::start(plan, room, environment.collect(), command).await {
+            Ok((container, socket)) => {
+                let body = Body::Container(container);
+                Worker::new(blueprint, body, socket, log, next).live(&*tell).await;
+            }
+            Err(why) => tell(News::Ended { end: AttemptEnd::WorkerLost(why), alive: false }),
+        }
+    });
+    Ok(Started { process: None, requests, task })
+}
+
+fn start_process(
     blueprint: Blueprint,
     tell: impl Fn(News) + Send + Sync + 'static,
 ) -> io::Result<Started> {
@@ -112,21 +158,25 @@ pub(super) fn start(
     // The command keeps the worker's ends of the socket and the pipe open until it is dropped.
     drop(command);
     ours.set_nonblocking(true)?;
-    let (reader, writer) = UnixStream::from_std(ours)?.into_split();
-    let mark = blueprint.serve.log_mark.clone();
+    let socket = UnixStream::from_std(ours)?;
     let tell = Arc::new(tell);
-    let grown = Arc::clone(&tell);
-    let grown = move || grown(News::Logged);
-    let log = log::follow(output.into(), mark, blueprint.secrets.clone(), grown)?;
+    let log = follow(&blueprint, output.into(), &tell)?;
     let process = ProcessId::of(child.id().unwrap_or_default());
     let (requests, next) = mpsc::unbounded_channel();
-    let (messages, said) = mpsc::channel(64);
-    tokio::spawn(receive(reader, messages));
-    let Blueprint { serve, secrets, .. } = blueprint;
-    let oom = OomWatch::start();
-    let mut worker = Worker { child, process, said, writer, log, serve, secrets, next, oom };
-    tokio::spawn(async move { worker.live(&*tell).await });
-    Ok(Started { process, requests })
+    let body = Body::Process { child, process, oom: OomWatch::start() };
+    let mut worker = Worker::new(blueprint, body, socket, log, next);
+    let task = tokio::spawn(async move { worker.live(&*tell).await });
+    Ok(Started { process: Some(process), requests, task })
+}
+
+fn follow(
+    blueprint: &Blueprint,
+    output: OwnedFd,
+    tell: &Arc<impl Fn(News) + Send + Sync + 'static>,
+) -> io::Result<Log> {
+    let tell = Arc::clone(tell);
+    let mark = blueprint.serve.log_mark.clone();
+    log::follow(output, mark, blueprint.secrets.clone(), move || tell(News::Logged))
 }
 
 /// Reads messages until the worker hangs up or breaks the protocol; reading is a task of its own
@@ -140,20 +190,19 @@ async fn receive(mut reader: OwnedReadHalf, messages: mpsc::Sender<FromWorker>) 
 }
 
 struct Worker {
-    child: Child,
-    process: ProcessId,
+    body: Body,
     said: mpsc::Receiver<FromWorker>,
     writer: OwnedWriteHalf,
     log: Log,
     serve: Serve,
     secrets: Vec<String>,
     next: mpsc::UnboundedReceiver<Request>,
-    oom: OomWatch,
 }
 
 /// The call that a worker has.
 struct InHand {
     id: CallId,
+    luggage: Luggage,
     deadline: Instant,
     timed_out: bool,
     stopping: bool,
@@ -167,6 +216,20 @@ impl InHand {
 }
 
 impl Worker {
+    fn new(
+        blueprint: Blueprint,
+        body: Body,
+        socket: UnixStream,
+        log: Log,
+        next: mpsc::UnboundedReceiver<Request>,
+    ) -> Self {
+        let (reader, writer) = socket.into_split();
+        let (messages, said) = mpsc::channel(64);
+        tokio::spawn(receive(reader, messages));
+        let Blueprint { serve, secrets, .. } = blueprint;
+        Worker { body, said, writer, log, serve, secrets, next }
+    }
+
     async fn live(&mut self, tell: &(impl Fn(News) + Sync)) {
         let mut greeted = false;
         loop {
@@ -175,7 +238,7 @@ impl Worker {
                 Err(end) => (end, false),
             };
             if !alive {
-                self.end().await;
+                self.body.end().await;
                 return tell(News::Ended { end, alive });
             }
             tell(News::Ended { end, alive });
@@ -237,23 +300,28 @@ impl Worker {
     /// Runs one call; the flag tells whether the worker can take another.
     async fn one_call(
         &mut self,
-        invoke: Invoke,
+        mut invoke: Invoke,
         tell: &(impl Fn(News) + Sync),
     ) -> (AttemptEnd, bool) {
+        // The log's task ends only with the worker.
+        let _ = self.log.folders.send(invoke.folder.clone());
+        let luggage = match self.body.pack(&mut invoke).await {
+            Ok(luggage) => luggage,
+            Err(failure) => return (AttemptEnd::Outcome(Outcome::Failed { failure }), true),
+        };
         let mut call = InHand {
             id: invoke.call.clone(),
+            luggage,
             deadline: Instant::now() + allowed(&self.serve.function),
             timed_out: false,
             stopping: false,
         };
-        // The log's task ends only with the worker.
-        let _ = self.log.folders.send(invoke.folder.clone());
         if frame::write(&mut self.writer, &ToWorker::Invoke(invoke)).await.is_err() {
             return (self.lost(IN_CALL).await, false);
         }
         loop {
             let ended = tokio::select! {
-                message = self.said.recv() => self.hear(message, &call, tell).await,
+                message = self.said.recv() => self.hear(message, &mut call, tell).await,
                 request = self.next.recv() => self.obey(request, &mut call).await,
                 () = sleep_until(call.deadline) => self.overdue(&mut call).await,
             };
@@ -267,7 +335,7 @@ impl Worker {
     async fn hear(
         &mut self,
         message: Option<FromWorker>,
-        call: &InHand,
+        call: &mut InHand,
         tell: &(impl Fn(News) + Sync),
     ) -> Option<(AttemptEnd, bool)> {
         match message {
@@ -281,6 +349,7 @@ impl Worker {
             Some(FromWorker::Ended { outcome }) => {
                 let _ = timeout(GRACE, self.log.ends.recv()).await;
                 let outcome = log::redact_outcome(outcome, &self.secrets);
+                let outcome = std::mem::take(&mut call.luggage).unpack(outcome).await;
                 return Some((call.ends_as(AttemptEnd::Outcome(outcome)), true));
             }
             Some(FromWorker::Hello { .. }) => {}
@@ -330,34 +399,14 @@ impl Worker {
 
     /// Says how the process died; it has hung up, so it is dead or about to be.
     async fn last_words(&mut self, when: &str) -> String {
-        match timeout(GRACE, self.child.wait()).await {
-            Ok(Ok(status)) => describe(status, self.oom.has_killed(), when),
-            _ => "hung up".into(),
-        }
+        self.body.last_words(when).await
     }
 
     async fn lost(&mut self, when: &str) -> AttemptEnd {
         AttemptEnd::WorkerLost(self.last_words(when).await)
     }
-
-    /// Ends the process and everything in its group.
-    async fn end(&mut self) {
-        self.process.kill_group();
-        // It was killed; waiting only reaps it.
-        let _ = self.child.wait().await;
-    }
 }
 
 fn allowed(function: &FunctionSpec) -> Duration {
     Duration::try_from_secs_f64(function.timeout_seconds).unwrap_or(Duration::MAX / 4)
-}
-
-fn describe(status: ExitStatus, out_of_memory: bool, when: &str) -> String {
-    match (status.signal(), status.code()) {
-        (Some(9), _) if out_of_memory => "was killed because there was no memory left".into(),
-        (Some(9), _) => "was killed (signal 9); did the machine run out of memory?".into(),
-        (Some(signal), _) => format!("was killed by signal {signal}"),
-        (_, Some(code)) => format!("exited with status {code} {when}"),
-        _ => format!("ended {when}"),
-    }
 }

@@ -9,12 +9,14 @@ use super::admission::Placement;
 use super::id;
 use super::queue::QueueError;
 use super::record::NewCall;
+use super::setup::file_schema;
 use super::writer::Writer;
 use crate::args::ArgsSchema;
 use crate::aws::layout::Engine;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock;
 use crate::function::{Entry, FunctionSpec};
+use crate::storage::FileRef;
 use crate::wire::{CallId, Failure, FailureKind};
 use crate::worker::frame::{Accepted, Batch, ChildSettings, Routine};
 
@@ -73,6 +75,9 @@ impl Caller {
         let Batch { routine, settings, first, inputs, .. } = batch;
         let mut target = self.find(routine)?;
         check(&inputs, &target.function, first)?;
+        if self.function.container.is_some() {
+            stays_in_volumes(&inputs, &target.function)?;
+        }
         let overwrite = settings.overwrite;
         apply(settings, &mut target.function);
         let now = clock::now();
@@ -151,6 +156,23 @@ fn check(inputs: &[Value], function: &FunctionSpec, first: u64) -> Result<(), Fa
         })?;
     }
     Ok(())
+}
+
+/// A function in a container sees no files of this machine, and calls that it makes must not see
+/// them for it.
+fn stays_in_volumes(inputs: &[Value], function: &FunctionSpec) -> Result<(), Failure> {
+    let Some(schema) = file_schema(function) else { return Ok(()) };
+    let schema = ArgsSchema::compile(&schema)?;
+    let named = inputs.iter().flat_map(|input| {
+        let files = schema.files(input).into_iter();
+        files.filter_map(|file| input.pointer(&file.pointer)?.as_str())
+    });
+    let mut paths = named.filter(|text| matches!(FileRef::parse(text), Ok(FileRef::Path(_))));
+    paths.next().map_or(Ok(()), |path| {
+        let message = format!("a function in a container can't pass the path `{path}` to a call");
+        Err(Failure::new(FailureKind::InvalidArgs, message)
+            .hint("pass files between calls in a volume: `vol://VOLUME/PATH`"))
+    })
 }
 
 fn not_found(error: &CatalogError) -> Failure {

@@ -224,6 +224,7 @@ mod tests {
             name: "f".into(),
             entry: Entry::Builtin { handler: "echo".into() },
             image: None,
+            container: None,
             resources: Resources::default(),
             hardware: Hardware::Auto,
             timeout_seconds: default_timeout(),

@@ -1,20 +1,25 @@
 //! What an executor needs to know of the machine, and what a worker of a function is started with.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::container::{Bind, ContainerPlan};
 use super::process_worker::Blueprint;
 use super::record::Ready;
 use super::reuse::Reusable;
 use super::schedule::Capacity;
+use crate::engine::EngineAddress;
 use crate::environment::volume_variable;
 use crate::failpoint::Failpoint;
 use crate::ffmpeg::Tools;
-use crate::function::{Entry, FunctionSpec};
+use crate::function::{Container, Entry, FunctionSpec};
+use crate::handlers::builtin;
 use crate::home::Home;
 use crate::secret::{Edition, SecretStore};
 use crate::storage::Files;
@@ -39,6 +44,11 @@ const PASSED_ON: [&str; 14] = [
     "SSL_CERT_DIR",
 ];
 
+/// Where images have the worker program.
+pub const WORKER_IN_IMAGE: &str = "/usr/local/bin/vdeploy-runtime";
+/// Where containers have a scratch folder of the size that was asked for.
+const SCRATCH_FOLDER: &str = "/scratch";
+
 /// The machine and its folders, as an executor sees them.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -52,6 +62,8 @@ pub struct Setup {
     pub capacity: Capacity,
     /// What the whole machine costs an hour, in any currency.
     pub price_per_hour: Option<f64>,
+    /// What runs containers.
+    pub engine: EngineAddress,
     /// Where a test wants this process to die.
     pub failpoint: Failpoint,
 }
@@ -68,13 +80,26 @@ impl Setup {
         let secrets =
             SecretStore::of(&home).get_all(&function.secrets).map_err(io::Error::other)?;
         let mut values = Vec::new();
-        let mut env = inherited();
+        let mut env = match &function.container {
+            Some(_) => Vec::new(),
+            None => inherited(),
+        };
         env.extend(function.env.iter().map(|(key, value)| (key.into(), value.into())));
         for (key, value) in &secrets {
             env.push((key.into(), value.expose().into()));
             values.push(value.expose().to_owned());
         }
-        let volumes = existing_volumes(&home.volumes())?;
+        let mut volumes = existing_volumes(&home.volumes())?;
+        let mut tools = self.tools.clone();
+        let container = function.container.as_ref().map(|container| {
+            let room = self.home.containers().join(room_name());
+            let source = source.as_deref();
+            let plan = self.container(container, function, room, &volumes, source);
+            volumes = mounted(function, &volumes);
+            tools = Tools::of_image("/tmp/vdeploy".into());
+            env.extend(container_variables());
+            plan
+        });
         for (name, path) in &volumes {
             env.push((volume_variable(name).into(), path.into()));
         }
@@ -88,11 +113,13 @@ impl Setup {
             function: spec,
             source: source.clone(),
             volumes,
-            tools: self.tools.clone(),
+            tools,
+            scratch: container.as_ref().and_then(|plan| Some(plan.scratch.as_ref()?.0.clone())),
             log_mark: format!("\x1e{:032x}\n", rand::random::<u128>()),
         };
         Ok(Blueprint {
             program: self.program(function, source.as_deref()),
+            container,
             env,
             secrets: values,
             serve,
@@ -131,13 +158,78 @@ impl Setup {
         Some(self.price_per_hour? / 3600.0 * claim.largest_share_of(self.capacity))
     }
 
+    /// The container that a worker of `function` is started in.
+    fn container(
+        &self,
+        container: &Container,
+        function: &FunctionSpec,
+        room: PathBuf,
+        volumes: &BTreeMap<String, PathBuf>,
+        source: Option<&Path>,
+    ) -> ContainerPlan {
+        let own = |path: &Path| Bind { source: path.into(), target: path.into(), read_only: true };
+        let volumes = function.volumes.iter().filter_map(|(target, name)| {
+            let (source, target) = (volumes.get(name)?.clone(), target.into());
+            Some(Bind { source, target, read_only: false })
+        });
+        let resources = &function.resources;
+        let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
+        ContainerPlan {
+            engine: self.engine.clone(),
+            image: container.image.clone(),
+            home: self.home.root().to_owned(),
+            function: format!("{}/{}", function.app, function.name),
+            schema: file_schema(function),
+            mounts: volumes.chain(source.map(own)).collect(),
+            user: format!("{}:{}", uid.as_raw(), gid.as_raw()),
+            cpu: resources.cpu.min(self.capacity.millicpu as f64 / 1000.0),
+            memory: resources.memory_bytes.map(|bytes| bytes.min(self.capacity.memory)),
+            scratch: resources.ephemeral_disk_bytes.map(|bytes| (SCRATCH_FOLDER.into(), bytes)),
+            gpu: !resources.gpu.is_empty() && self.capacity.gpus > 0,
+            network: container.network,
+            room,
+        }
+    }
+
     fn program(&self, function: &FunctionSpec, source: Option<&Path>) -> PathBuf {
         match (&function.entry, source) {
             (Entry::Binary { binary, .. }, Some(source)) => source.join(binary),
             (Entry::Binary { binary, .. }, None) => PathBuf::from(binary),
+            _ if function.container.is_some() => WORKER_IN_IMAGE.into(),
             _ => self.worker.clone(),
         }
     }
+}
+
+/// The schema by which files are found in the arguments of `function`: its own, or that of a
+/// built-in handler which another one calls.
+pub(super) fn file_schema(function: &FunctionSpec) -> Option<Value> {
+    let builtin = || match &function.entry {
+        Entry::Builtin { handler } => Some(builtin().describe(handler)?.args),
+        _ => None,
+    };
+    function.schema.clone().or_else(builtin)
+}
+
+/// A name that no other container has.
+fn room_name() -> String {
+    format!("vdeploy-{:016x}", rand::random::<u64>())
+}
+
+/// Where a container sees the volumes that its function mounts; it sees no others.
+fn mounted(
+    function: &FunctionSpec,
+    volumes: &BTreeMap<String, PathBuf>,
+) -> BTreeMap<String, PathBuf> {
+    let mounts = function.volumes.iter().filter(|(_, name)| volumes.contains_key(*name));
+    mounts.map(|(path, name)| (name.clone(), path.into())).collect()
+}
+
+/// A home that can be written to, which no image has.
+fn container_variables() -> impl Iterator<Item = (OsString, OsString)> {
+    [("HOME", "/tmp"), ("TMPDIR", "/tmp")]
+        .map(|(key, value)| (key.into(), value.into()))
+        .into_iter()
 }
 
 #[expect(clippy::disallowed_methods, reason = "passes a named few on to workers, unread")]
@@ -146,12 +238,12 @@ fn inherited() -> Vec<(OsString, OsString)> {
     PASSED_ON.into_iter().filter_map(pass).collect()
 }
 
-fn existing_volumes(folder: &Path) -> io::Result<std::collections::BTreeMap<String, PathBuf>> {
+fn existing_volumes(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
         entries => entries?,
     };
-    let mut volumes = std::collections::BTreeMap::new();
+    let mut volumes = BTreeMap::new();
     for entry in entries {
         let entry = entry?;
         if let (Ok(name), true) = (entry.file_name().into_string(), entry.file_type()?.is_dir())

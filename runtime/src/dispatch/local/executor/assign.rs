@@ -15,6 +15,7 @@ use crate::dispatch::local::queue::QueueError;
 use crate::dispatch::local::record::Ready;
 use crate::dispatch::local::schedule::AttemptEnd;
 use crate::dispatch::{CallEvent, Callee, What};
+use crate::process::ProcessId;
 use crate::wire::Progress;
 use crate::worker::frame::Invoke;
 
@@ -79,8 +80,8 @@ impl Executor {
             }
         };
         let Some(worker) = self.workers.get_mut(&key) else { return };
-        let pid = worker.process.pid;
-        self.writer.post(move |queue| queue.start(seq, attempt, Some(pid), now));
+        let pid = worker.process.map(|process| process.pid);
+        self.writer.post(move |queue| queue.start(seq, attempt, pid, now));
         let started = running.event(What::Started { attempt });
         let invoke = Invoke {
             attempt,
@@ -139,7 +140,9 @@ impl Executor {
         let started = process_worker::start(blueprint, tell)
             .map_err(|error| format!("can't be started: `{program}`: {error}"))?;
         let process = started.process;
-        self.writer.post(move |queue| queue.add_worker(process));
+        if let Some(process) = process {
+            self.writer.post(move |queue| queue.add_worker(process));
+        }
         self.setup.failpoint.hit("spawn");
         self.workers.insert(
             key,
@@ -148,6 +151,7 @@ impl Executor {
                 process,
                 secrets,
                 requests: started.requests,
+                task: started.task,
                 current: None,
                 idle_until: None,
             },
@@ -224,11 +228,21 @@ impl Executor {
 
     pub(super) fn forget_worker(&mut self, key: WorkerKey) {
         let Some(worker) = self.workers.remove(&key) else { return };
+        self.leaving.retain(|task| !task.is_finished());
+        if worker.process.is_none() {
+            self.leaving.push(worker.task);
+        }
         if let Some(function) = self.functions.get_mut(&worker.function) {
             function.idle.retain(|idle| *idle != key);
         }
         self.hold_again(worker.function);
-        self.writer.post(move |queue| queue.remove_worker(worker.process));
+        self.forget_process(worker.process);
+    }
+
+    fn forget_process(&self, process: Option<ProcessId>) {
+        if let Some(process) = process {
+            self.writer.post(move |queue| queue.remove_worker(process));
+        }
     }
 
     /// Gives running calls back to the queue by ending their workers.
@@ -239,10 +253,20 @@ impl Executor {
     }
 
     pub(super) async fn dismiss_workers(mut self) -> Result<(), QueueError> {
-        for (_, worker) in self.workers.drain() {
-            worker.process.kill_group();
-            self.writer.post(move |queue| queue.remove_worker(worker.process));
+        let mut containers = Vec::new();
+        for (_, worker) in std::mem::take(&mut self.workers) {
+            match worker.process {
+                Some(process) => process.kill_group(),
+                None => {
+                    // One whose task is gone has been removed.
+                    let _ = worker.requests.send(Request::Kill);
+                    containers.push(worker.task);
+                }
+            }
+            self.forget_process(worker.process);
         }
+        containers.extend(self.leaving.drain(..));
+        futures::future::join_all(containers).await;
         // Waiting for a last write makes the earlier ones durable.
         self.writer.write(|_| Ok(())).await
     }

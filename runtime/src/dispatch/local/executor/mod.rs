@@ -16,9 +16,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use super::container;
 use super::process_worker::{News, Request};
 use super::queue::QueueError;
 use super::record::{Cancelling, KnownFunction, Ready};
@@ -126,6 +127,8 @@ pub(super) struct Executor {
     /// Workers whose calls gave their claim back and want it again, first come, first served.
     resuming: VecDeque<WorkerKey>,
     workers: HashMap<WorkerKey, WorkerEntry>,
+    /// Containers that are on their way out.
+    leaving: Vec<JoinHandle<()>>,
     next_worker: WorkerKey,
     free: Capacity,
     due: Option<Instant>,
@@ -143,7 +146,10 @@ pub(super) struct Executor {
 #[derive(Debug)]
 struct WorkerEntry {
     function: i64,
-    process: ProcessId,
+    /// Its process; none in a container.
+    process: Option<ProcessId>,
+    /// Ends after it.
+    task: JoinHandle<()>,
     /// The secrets it was started with.
     secrets: Edition,
     requests: mpsc::UnboundedSender<Request>,
@@ -212,6 +218,7 @@ impl Executor {
             turns: VecDeque::new(),
             resuming: VecDeque::new(),
             workers: HashMap::new(),
+            leaving: Vec::new(),
             next_worker: 0,
             free,
             due: None,
@@ -229,6 +236,8 @@ impl Executor {
         mut self,
         mut incoming: mpsc::UnboundedReceiver<Signal>,
     ) -> Result<(), QueueError> {
+        let (engine, rooms) = (&self.setup.engine, self.setup.home.containers());
+        container::remove_leftovers(engine, &rooms).await;
         recover::from_dead_executor(&self.writer).await?;
         self.look();
         self.look_at_catalog();

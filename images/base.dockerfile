@@ -1,0 +1,3 @@
+FROM {{base}}
+{{> trust}}
+{{> finish}}

@@ -1,0 +1,4 @@
+{{own}}
+USER 0
+{{> trust}}
+{{> finish}}
