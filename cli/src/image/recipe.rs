@@ -66,7 +66,7 @@ pub(super) fn render(
         image.copy.iter().map(|(from, to)| quote::array(&[&inside(from), to])).collect();
     let values = json!({
         "own": own.map(str::trim_end),
-        "base": image.base,
+        "base": image.base.as_ref().or(image.uri.as_ref()),
         "cuda": image.cuda.as_deref().unwrap_or(CUDA.0),
         "flavor": image.flavor.as_deref().unwrap_or(CUDA.1),
         "os": image.os.as_deref().unwrap_or(CUDA.2),
@@ -169,7 +169,21 @@ mod tests {
         };
         let labels = [("app".to_owned(), "reel".to_owned())];
         let rendered = render(&image, None, &labels).unwrap();
-        assert_snapshot!(rendered.text);
+        let clean = "rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /usr/share/doc/* \
+                     /usr/share/man/*";
+        let text = rendered.text.replace(clean, "[CLEAN]");
+        assert_snapshot!(text.split_once("FROM").unwrap().1.lines().skip(5).collect::<Vec<_>>().join("\n"), @r#"
+        RUN ["/bin/sh","-c","apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends 'fonts-noto-core' && [CLEAN]"]
+        ENV LANG="C.UTF-8"
+        WORKDIR /srv
+        COPY ["vdeploy-context/files/models","/models"]
+        RUN ["/bin/sh","-c","echo \"$HOME\"\necho two"]
+        COPY vdeploy-context/vdeploy-runtime /usr/local/bin/vdeploy-runtime
+        LABEL app="reel"
+        USER 65532:65532
+        ENTRYPOINT []
+        CMD ["/usr/local/bin/vdeploy-runtime"]
+        "#);
         assert_eq!(rendered.origins.last().unwrap().1, Origin::Run(0));
         assert!(rendered.text.contains(&rendered.origins.last().unwrap().0));
     }

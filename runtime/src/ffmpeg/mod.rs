@@ -50,6 +50,6 @@ pub struct Tools {
 impl Tools {
     /// What an image has: the programs in its `PATH`, and a folder that is gone with the container.
     pub fn of_image(cache: PathBuf) -> Self {
-        Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), cache }
+        Tools { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), cache, onnxruntime: None }
     }
 }
