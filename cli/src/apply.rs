@@ -333,7 +333,7 @@ mod tests {
             }));
             all.extend(set(image.map(|kind| {
                 let recipe = Image { kind: Some(kind), ..Image::default() };
-                Resource::Image(Box::new(NamedImage { name: "i".into(), recipe }))
+                Resource::Image(Box::new(NamedImage { name: "i".into(), recipe, reference: None }))
             })));
             for (name, (cpu, code)) in functions {
                 let code = code.map(source);

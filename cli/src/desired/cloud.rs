@@ -109,7 +109,7 @@ impl Cloud<'_> {
     }
 
     fn functions(&mut self, inputs: Inputs) -> Vec<CloudFunction> {
-        let Inputs { mut sources, mut schemas, mut with } = inputs;
+        let Inputs { mut sources, mut schemas, mut with, .. } = inputs;
         let app = self.app;
         let mut functions = Vec::new();
         for (name, function) in &app.functions {

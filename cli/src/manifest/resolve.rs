@@ -12,7 +12,7 @@ use super::decode::{At, Entries, Table};
 use super::function;
 use super::image;
 use super::problem::{Lines, Problem, Problems};
-use super::raw::{RawApp, RawBucket, RawManifest, RawSecret, RawVolume};
+use super::raw::{RawApp, RawBucket, RawManifest, RawSecret, RawTargets, RawVolume};
 
 /// What functions may refer to.
 pub(super) struct Known<'a> {
