@@ -1,8 +1,8 @@
-FROM nvidia/cuda:{{cuda}}-devel-{{os}} AS build
+FROM nvidia/cuda:{{cuda}}-base-{{os}} AS build
 {{> trust}}
 RUN apt-get update -qq \
   && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    build-essential ca-certificates git nasm pkg-config \
+    build-essential ca-certificates clang git nasm pkg-config \
     libass-dev libdav1d-dev libfreetype-dev libmp3lame-dev libopus-dev libvpx-dev libx264-dev libx265-dev libzimg-dev \
     meson ninja-build xxd
 RUN git clone --quiet --depth 1 --branch {{headers}} https://git.videolan.org/git/ffmpeg/nv-codec-headers.git /src/nv-codec-headers \
@@ -13,9 +13,9 @@ RUN git clone --quiet --depth 1 --branch {{vmaf}} https://github.com/Netflix/vma
 RUN git clone --quiet --depth 1 --branch {{ffmpeg}} https://git.ffmpeg.org/ffmpeg.git /src/ffmpeg \
   && cd /src/ffmpeg \
   && PKG_CONFIG_PATH=/opt/ffmpeg/lib/pkgconfig ./configure --prefix=/opt/ffmpeg \
-    --extra-cflags=-I/usr/local/cuda/include --extra-ldflags="-L/usr/local/cuda/lib64 -Wl,-rpath,/opt/ffmpeg/lib" \
-    --enable-gpl --enable-nonfree --enable-version3 --disable-doc --disable-ffplay --disable-debug \
-    --enable-ffnvcodec --enable-nvenc --enable-nvdec --enable-cuvid --enable-cuda-nvcc --enable-libnpp \
+    --extra-ldflags="-Wl,-rpath,/opt/ffmpeg/lib" \
+    --enable-gpl --enable-version3 --disable-doc --disable-ffplay --disable-debug \
+    --enable-ffnvcodec --enable-nvenc --enable-nvdec --enable-cuvid --enable-cuda-llvm \
     --enable-libass --enable-libdav1d --enable-libfreetype --enable-libmp3lame --enable-libopus \
     --enable-libvmaf --enable-libvpx --enable-libx264 --enable-libx265 --enable-libzimg \
   && make -j"$(nproc)" && make install \
