@@ -265,7 +265,7 @@ impl Executor {
             }
             self.forget_process(worker.process);
         }
-        containers.extend(self.leaving.drain(..));
+        containers.append(&mut self.leaving);
         futures::future::join_all(containers).await;
         // Waiting for a last write makes the earlier ones durable.
         self.writer.write(|_| Ok(())).await
