@@ -284,10 +284,16 @@ impl AwsProvider<'_> {
         for environment in self.environments().await? {
             let page = self.session.objects().page(&environment, None, true).await?;
             let state = format!("{environment}state/");
-            let kept = page.prefixes.iter().any(|prefix| *prefix != state)
-                || page.objects.iter().any(|object| object.key != self.keys.lock());
+            let kept = page.objects.iter().any(|object| object.key != self.keys.lock());
             if kept || self.others_in(&environment).await? {
                 return Ok(false);
+            }
+            for prefix in page.prefixes.iter().filter(|prefix| **prefix != state) {
+                // A prefix may be listed of which only deleted versions are left.
+                let below = self.session.objects().page(prefix, None, false).await?;
+                if !below.objects.is_empty() {
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
