@@ -143,8 +143,11 @@ impl Prices {
         instances_of(gpu)
             .filter(|instance| instance.vcpus >= vcpus && instance.usable_mib() >= memory_mib)
             .map(|instance| (instance, self.share(instance, vcpus, memory_mib)))
-            // Sizes of a family cost the same for their part; the smallest wastes least.
-            .min_by_key(|(instance, share)| ((share * 1e4).round() as u64, instance.vcpus))
+            // One GPU before several, with which some drivers find no encoder. Sizes of a family cost
+            // the same for their part; the smallest wastes least.
+            .min_by_key(|(instance, share)| {
+                (instance.gpus > 1, (share * 1e4).round() as u64, instance.vcpus)
+            })
     }
 
     fn share(&self, instance: &Instance, vcpus: u32, memory_mib: u64) -> f64 {

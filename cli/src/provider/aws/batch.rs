@@ -199,7 +199,7 @@ impl AwsProvider<'_> {
             Some(_) => {
                 let request = self.session.batch().update_job_queue().job_queue(name);
                 let request = request.state(JqState::Enabled);
-                let request = request.set_compute_environment_order(Some(order(wanted)));
+                let request = request.set_compute_environment_order(Some(self.order(wanted)));
                 request.send().await.doing(|| format!("change queue `{name}`"))?;
             }
         }
@@ -211,11 +211,19 @@ impl AwsProvider<'_> {
         let name = &wanted.name;
         let request = self.session.batch().create_job_queue().job_queue_name(name);
         let request = request.state(JqState::Enabled).priority(1).set_tags(Some(tags.map()));
-        let request = request.set_compute_environment_order(Some(order(wanted)));
+        let request = request.set_compute_environment_order(Some(self.order(wanted)));
         match request.send().await.doing(|| format!("create queue `{name}`")) {
             Err(error) if !error.exists() => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn order(&self, queue: &Queue) -> Vec<ComputeEnvironmentOrder> {
+        let order = |(name, order): (&String, i32)| {
+            let arn = self.session.arn("batch", &format!("compute-environment/{name}"));
+            ComputeEnvironmentOrder::builder().order(order).compute_environment(arn).build()
+        };
+        queue.compute_environments.iter().zip(1..).map(order).collect()
     }
 
     async fn wait_for_queue(&self, name: &str) -> CloudResult<()> {
@@ -325,14 +333,6 @@ fn environment_of(id: &str, found: &ComputeEnvironmentDetail) -> Option<ComputeE
         launch_template: resources.launch_template()?.launch_template_name()?.to_owned(),
         machine_role: profile.rsplit('/').next().unwrap_or(profile).to_owned(),
     })
-}
-
-fn order(queue: &Queue) -> Vec<ComputeEnvironmentOrder> {
-    let environments = queue.compute_environments.iter().zip(1..);
-    let order = |(name, order): (&String, i32)| {
-        ComputeEnvironmentOrder::builder().order(order).compute_environment(name).build()
-    };
-    environments.map(order).collect()
 }
 
 /// Names of a queue's compute environments, in order.
