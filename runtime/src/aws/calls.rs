@@ -19,7 +19,7 @@ use crate::wire::{CallId, Outcome};
 /// Calls that were made together: all of one function, each with arguments of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// [`VERSION`] of the writer.
+    /// [`VERSION`](crate::wire::VERSION) of the writer.
     pub v: u32,
     /// The environment of the function.
     pub environment: String,

@@ -8,7 +8,7 @@ use super::{AudioStream, Kind, Media, Stream, VideoStream};
 use crate::ffmpeg::Rational;
 use crate::ffmpeg::pixel::{HdrMetadata, Mastering};
 
-/// Reads what ffprobe wrote for [`args`].
+/// Reads what ffprobe wrote for [`args`](super::args).
 pub fn parse(json: &[u8]) -> Result<Media, serde_json::Error> {
     let raw: RawMedia = serde_json::from_slice(json)?;
     let (format, raw_packets) = (raw.format, raw.packets);
@@ -23,7 +23,7 @@ pub fn parse(json: &[u8]) -> Result<Media, serde_json::Error> {
     })
 }
 
-/// Reads HDR metadata out of what ffprobe wrote for [`first_frame_args`].
+/// Reads HDR metadata out of what ffprobe wrote for [`first_frame_args`](super::first_frame_args).
 pub fn parse_first_frame(json: &[u8]) -> Result<Option<HdrMetadata>, serde_json::Error> {
     let raw: RawFrames = serde_json::from_slice(json)?;
     Ok(raw.frames.first().and_then(|frame| hdr(&frame.side_data_list)))
