@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use vdeploy::command::{self, Cli};
 use vdeploy::settings;
 use vdeploy::ui::Verbosity;
@@ -11,15 +14,14 @@ use vdeploy::ui::Verbosity;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = settings::printer(cli.global());
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(match printer.verbosity {
-            Verbosity::Quiet => LevelFilter::ERROR,
-            Verbosity::Normal | Verbosity::Verbose => LevelFilter::WARN,
-        })
-        .without_time()
-        .with_target(false)
-        .init();
+    let level = match printer.verbosity {
+        Verbosity::Quiet => LevelFilter::ERROR,
+        Verbosity::Normal | Verbosity::Verbose => LevelFilter::WARN,
+    };
+    let lines = fmt::layer().with_writer(std::io::stderr).without_time().with_target(false);
+    // What libraries have to say comes as an error, or is no concern of the user's.
+    let own = Targets::new().with_target("vdeploy", level);
+    tracing_subscriber::registry().with(lines).with(own).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(command::run(cli)),

@@ -118,7 +118,7 @@ fn sources_that_make_no_sense_are_refused_before_anything_happens() {
         ("put v a/clip/", 1, "error: "),
         ("get v missing", 1, "`/missing` isn't in volume `v`"),
         ("get v x*", 1, "nothing matches `x*` in volume `v`"),
-        ("ls v --target aws", 2, "can't be reached yet"),
+        ("ls v --target aws", 2, "no region of AWS is named"),
     ];
     for (line, code, message) in cases {
         let ran = env.vdeploy(&format!("volume {line}")).exits(code);
