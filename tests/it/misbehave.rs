@@ -87,7 +87,7 @@ fn a_queue_on_a_full_disk_says_so_and_loses_nothing() {
         env.project().join("filler").display(),
         filler.display()
     );
-    // One at a time, since another that starts on a full disk would fail for that.
+    // One at a time, since another that starts on the full disk would fail for that.
     env.publish("fills", sh(&script), |function| function.scaling.max_containers = Some(1));
     env.publish("echo", Entry::Builtin { handler: "echo".into() }, |_| {});
     let inputs: String = (0..100).map(|n| format!("{{\"n\":{n}}}\n")).collect();

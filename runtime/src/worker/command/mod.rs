@@ -33,6 +33,9 @@ const QUOTED_LINES: usize = 5;
 const QUOTED_BYTES: usize = 8 << 10;
 /// How long a program that was asked to end is waited for.
 const GRACE: Duration = Duration::from_secs(5);
+/// The pipe for events, in the scratch folder.
+const EVENTS: &str = ".vdeploy-events";
+
 /// Runs `argv` for one call. Relative paths in `argv` and the program's own imports are those of
 /// `source`, the deployed copy of its code; it runs in the call's scratch folder.
 pub(super) async fn run(
@@ -102,6 +105,11 @@ fn prepare(cx: &Context, source: Option<&Path>) -> io::Result<Folders> {
     let invocation = cx.invocation();
     let scratch = invocation.scratch.clone();
     let artifacts = invocation.artifacts.clone();
+    let events = scratch.join(EVENTS);
+    if events.exists() {
+        // Of a killed worker, whose attempt could not be recorded on a full disk.
+        std::fs::remove_dir_all(&scratch)?;
+    }
     std::fs::create_dir_all(&scratch)?;
     std::fs::create_dir_all(&artifacts)?;
     if let Some(source) = source {
@@ -110,7 +118,6 @@ fn prepare(cx: &Context, source: Option<&Path>) -> io::Result<Folders> {
             std::os::unix::fs::symlink(entry.path(), scratch.join(entry.file_name()))?;
         }
     }
-    let events = scratch.join(".vdeploy-events");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mknodat(rustix::fs::CWD, &events, rustix::fs::FileType::Fifo, mode, 0)?;
     Ok(Folders { scratch, artifacts, events })
