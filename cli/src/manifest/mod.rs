@@ -8,6 +8,7 @@
 mod app;
 mod aws;
 mod check;
+mod choice;
 mod cron;
 mod decode;
 mod document;

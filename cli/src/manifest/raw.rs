@@ -6,12 +6,12 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use vdeploy_runtime::function::Hardware;
 
+use super::choice::{Flavor, HardwareCodec, ImageKind, Isolation};
 use super::decode::{At, Decode, Entries, Json, mismatch, section};
 use super::document::Node;
-use super::problem::{Problem, Problems};
+use super::problem::Problems;
 use super::quantity::{Bytes, Seconds};
 use crate::engine::Wish;
-use crate::error::did_you_mean;
 
 section! {
     /// An app of vdeploy: images, volumes, secrets and functions.
@@ -290,42 +290,6 @@ pub(super) struct OneOrMany(pub(super) Vec<At<String>>);
 #[derive(Clone, Debug)]
 pub(super) struct RawRetries(pub(super) RetriesTable);
 
-/// A ready-made image recipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ImageKind(pub(super) &'static str);
-
-/// A part of CUDA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flavor(pub(super) &'static str);
-
-/// What a function runs in on this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Isolation(pub(super) &'static str);
-
-impl Isolation {
-    const ALL: &[&str] = &["process", "docker"];
-}
-
-impl ImageKind {
-    const ALL: &[&str] = &["cpu", "cuda", "cuda-ffmpeg", "detect", "python"];
-}
-
-impl Flavor {
-    const ALL: &[&str] = &["base", "runtime", "devel"];
-}
-
-/// A codec that GPUs encode to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct HardwareCodec(pub(super) &'static str);
-
-impl HardwareCodec {
-    const ALL: &[&str] = &["h264", "hevc", "av1"];
-}
-
-const ENGINES: &[&str] = &["auto", "batch", "lambda"];
-
-const HARDWARE: &[&str] = &["auto", "required", "off"];
-
 impl Decode for OneOrMany {
     const EXPECTED: &'static str = "a string or a list of strings";
 
@@ -353,84 +317,6 @@ impl Decode for RawRetries {
             mismatch::<Self>(key, node, problems)
         }
     }
-}
-
-impl Decode for ImageKind {
-    const EXPECTED: &'static str = "the name of a recipe";
-
-    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        choice::<Self>(key, node, Self::ALL, problems).map(ImageKind)
-    }
-}
-
-impl Decode for Flavor {
-    const EXPECTED: &'static str = "`base`, `runtime` or `devel`";
-
-    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        choice::<Self>(key, node, Self::ALL, problems).map(Flavor)
-    }
-}
-
-impl Decode for Isolation {
-    const EXPECTED: &'static str = "`process` or `docker`";
-
-    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        choice::<Self>(key, node, Self::ALL, problems).map(Isolation)
-    }
-}
-
-impl Decode for Hardware {
-    const EXPECTED: &'static str = "`auto`, `required` or `off`";
-
-    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        choice::<Self>(key, node, HARDWARE, problems).map(|name| match name {
-            "required" => Hardware::Required,
-            "off" => Hardware::Off,
-            _ => Hardware::Auto,
-        })
-    }
-}
-
-impl Decode for HardwareCodec {
-    const EXPECTED: &'static str = "`h264`, `hevc` or `av1`";
-
-    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        choice::<Self>(key, node, Self::ALL, problems).map(HardwareCodec)
-    }
-}
-
-impl Decode for Wish {
-    const EXPECTED: &'static str = "`auto`, `batch` or `lambda`";
-
-    fn decode(key: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        choice::<Self>(key, node, ENGINES, problems).map(|name| match name {
-            "batch" => Wish::Batch,
-            "lambda" => Wish::Lambda,
-            _ => Wish::Auto,
-        })
-    }
-}
-
-/// The one of `choices` that a value is.
-fn choice<T: Decode>(
-    key: &str,
-    node: &Node<'_>,
-    choices: &[&'static str],
-    problems: &mut Problems,
-) -> Option<&'static str> {
-    let Some(text) = node.get_ref().as_str() else {
-        mismatch::<T>(key, node, problems);
-        return None;
-    };
-    let chosen = choices.iter().copied().find(|choice| *choice == text);
-    if chosen.is_none() {
-        let hint = match did_you_mean(text, choices.iter().copied()) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("it may be {}", super::decode::one_of(choices)),
-        };
-        problems.push(Problem::new(&node.span(), format!("`{key}` can't be `{text}`")).hint(hint));
-    }
-    chosen
 }
 
 impl JsonSchema for OneOrMany {
@@ -465,75 +351,5 @@ impl JsonSchema for RawRetries {
                 generator.subschema_for::<RetriesTable>(),
             ],
         })
-    }
-}
-
-impl JsonSchema for Isolation {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Isolation".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": Self::ALL })
-    }
-}
-
-impl JsonSchema for ImageKind {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "ImageKind".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": Self::ALL })
-    }
-}
-
-impl JsonSchema for Flavor {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Flavor".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": Self::ALL })
-    }
-}
-
-impl JsonSchema for HardwareCodec {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "HardwareCodec".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": Self::ALL })
-    }
-}
-
-impl JsonSchema for Wish {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Engine".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": ENGINES })
     }
 }

@@ -1,7 +1,7 @@
 //! `detect` through the binary: where things are found on pictures whose contents are known, by
 //! which models, in which frames, and what is said of everything that can't be.
 
-mod models;
+mod loading;
 mod python;
 mod reels;
 
