@@ -7,7 +7,7 @@
 //! | the environment | `VDEPLOY_ENVIRONMENT` | `environment` | `main` |
 //! | the target | `VDEPLOY_TARGET` | `target` | `local` |
 //! | the region of AWS | `AWS_REGION` | `region` | as every AWS tool finds it |
-//! | the bucket on AWS | `VDEPLOY_BUCKET` | `bucket` | `vdeploy-ACCOUNT-REGION` |
+//! | the bucket on AWS | `VDEPLOY_BUCKET` | `bucket` | `vdeploy-REGION-` and a hash of account and region |
 //! | the worker program | `VDEPLOY_WORKER` | | `vdeploy-runtime` beside this program, or in `PATH` |
 //! | what an hour of this machine costs | | `price_per_hour` | unknown |
 //! | the container engine | `DOCKER_HOST` | | the socket of Docker, or of Podman |
