@@ -70,7 +70,7 @@ impl Keys {
         self.own(format_args!("volume-records/{name}.json"))
     }
 
-    /// The files of volume [`CALL_FILES`].
+    /// The files that callers pass to calls and get from them, see [`crate::aws::layout`].
     pub fn call_files(&self) -> String {
         format!("{ROOT}files/{}/", self.environment)
     }
