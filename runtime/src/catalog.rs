@@ -346,6 +346,8 @@ mod tests {
                 volumes: BTreeMap::new(),
                 secrets: Vec::new(),
                 source: None,
+                buckets: Default::default(),
+                downloads: Default::default(),
                 scaling: Scaling::default(),
                 cache: false,
                 with: Default::default(),

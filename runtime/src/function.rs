@@ -45,6 +45,12 @@ pub struct FunctionSpec {
     /// The content hash of the deployed copy of its code, if it has code of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// Existing buckets that arguments name as `bucket://NAME/PATH`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub buckets: BTreeMap<String, BucketMount>,
+    /// What may be brought in from the web.
+    #[serde(default, skip_serializing_if = "Downloads::is_default")]
+    pub downloads: Downloads,
     /// How many workers serve it.
     #[serde(default)]
     pub scaling: Scaling,
@@ -70,6 +76,61 @@ impl FunctionSpec {
             }
             other => other,
         }
+    }
+
+    /// The secrets that have to be there when it is called: its own, and those of its buckets,
+    /// which it doesn't get to see.
+    pub fn needed_secrets(&self) -> Vec<String> {
+        let of_buckets = self.buckets.values().filter_map(|bucket| bucket.secret.as_ref());
+        let mut names = self.secrets.clone();
+        for name in of_buckets {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+}
+
+/// An existing bucket of any store that speaks S3, mounted by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketMount {
+    /// The bucket's own name.
+    pub bucket: String,
+    /// What the keys of everything in the mount begin with: empty, or ends with a slash.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+    /// The store's address, if it isn't Amazon S3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Its region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The secret that holds its credentials; without one they are found as every AWS tool does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Nothing is written to it.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+/// What a function's arguments may bring in from the web.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Downloads {
+    /// Bytes of one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// Addresses of this machine and of private networks may be asked, and without encryption.
+    #[serde(default)]
+    pub private: bool,
+}
+
+impl Downloads {
+    /// Bytes of one file unless the manifest says otherwise.
+    pub const MAX_BYTES: u64 = 64 << 30;
+
+    fn is_default(&self) -> bool {
+        *self == Downloads::default()
     }
 }
 

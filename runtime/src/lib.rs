@@ -45,6 +45,7 @@ pub mod secret;
 pub mod settings;
 pub mod storage;
 pub mod suggestion;
+mod web;
 pub mod webhook;
 pub mod wire;
 pub mod worker;

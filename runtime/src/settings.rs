@@ -228,6 +228,7 @@ impl Settings {
             worker: self.find_worker()?,
             capacity: machine_capacity(),
             price_per_hour: self.price_per_hour,
+            elsewhere: None,
             engine: self.engine.clone(),
             failpoint: self.failpoint.clone(),
         })

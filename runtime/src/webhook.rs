@@ -4,7 +4,6 @@
 //! `SECONDS.BODY` with the secret, so that a receiver can refuse what is forged or replayed.
 //! `Vdeploy-Delivery` is the same for each try, so that it can ignore doubles.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -12,17 +11,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio_util::sync::CancellationToken;
-use ureq::config::Config;
+use ureq::Error;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, Error};
 
+use crate::web::{self, follow, parse, without_secrets};
 use crate::wire::{Failure, FailureKind};
 use crate::{clock, environment};
 
-/// Redirects that are followed.
-const MAX_REDIRECTS: u32 = 5;
 /// How long one try may take.
 const LIMIT: Duration = Duration::from_secs(30);
 /// The longest pause between two tries.
@@ -121,7 +116,7 @@ impl Webhook {
     /// One try, with the redirects it meets. Only 307 and 308 ask for the same message elsewhere.
     fn once(&self, id: &str, body: &str, key: Option<&[u8]>) -> Result<u16, Refusal> {
         let mut url = parse(&self.url).map_err(Refusal::Never)?;
-        for hop in 0..=MAX_REDIRECTS {
+        for hop in 0..=web::MAX_REDIRECTS {
             let public_only = hop > 0 && !self.allow_private_redirects;
             let response = post(&url, id, body, key, public_only)?;
             let status = response.status().as_u16();
@@ -147,19 +142,10 @@ fn post(
     key: Option<&[u8]>,
     public_only: bool,
 ) -> Result<ureq::http::Response<ureq::Body>, Refusal> {
-    let config = Agent::config_builder()
-        .max_redirects(0)
-        .http_status_as_error(false)
-        .timeout_global(Some(LIMIT))
-        // A proxy would resolve names itself, and the check of addresses would check nothing.
-        .proxy(None)
-        .build();
-    let resolver = Guarded { inner: DefaultResolver::default(), public_only };
-    let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
-    let mut request = agent
+    let mut request = web::agent(LIMIT, public_only)
         .post(url)
         .header("content-type", "application/json")
-        .header("user-agent", concat!("vdeploy/", env!("CARGO_PKG_VERSION")))
+        .header("user-agent", web::USER_AGENT)
         .header("vdeploy-delivery", id);
     if let Some(key) = key {
         let header = signature(key, clock::now().as_second(), body);
@@ -180,91 +166,6 @@ pub fn signature(key: &[u8], seconds: i64, body: &str) -> String {
     format!("t={seconds},v1={code}")
 }
 
-/// Looks up names, and refuses what isn't public where that is asked for. The addresses that were
-/// checked are those that are connected to.
-#[derive(Debug)]
-struct Guarded {
-    inner: DefaultResolver,
-    public_only: bool,
-}
-
-/// Why a redirect isn't followed.
-#[derive(Debug, thiserror::Error)]
-#[error("it redirects to `{0}`, which isn't a public address")]
-struct Private(String);
-
-impl Resolver for Guarded {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, Error> {
-        let found = self.inner.resolve(uri, config, timeout)?;
-        if self.public_only && !found.iter().all(|address| is_public(address.ip())) {
-            let host = uri.host().unwrap_or_default().to_owned();
-            return Err(Error::Other(Box::new(Private(host))));
-        }
-        Ok(found)
-    }
-}
-
-/// Not of this machine, a private network, a link, a carrier's network, a test network or a group
-/// (RFC 6890 and its updates); IPv6 that carries such an IPv4 address neither.
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            !(ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_broadcast()
-                || ip.is_documentation()
-                || ip.is_multicast()
-                || a == 0
-                || a >= 240
-                || (a == 100 && (64..128).contains(&b))
-                || (a == 198 && (b == 18 || b == 19))
-                || (a == 192 && b == 0 && c == 0))
-        }
-        IpAddr::V6(ip) => match ip.segments() {
-            // Mapped, translated (RFC 6052) and 6to4.
-            [0, 0, 0, 0, 0, 0xffff, a, b]
-            | [0x64, 0xff9b, 0, 0, 0, 0, a, b]
-            | [0x2002, a, b, ..] => {
-                is_public(IpAddr::from(((u32::from(a) << 16) | u32::from(b)).to_be_bytes()))
-            }
-            // Of the addresses only 2000::/3 are given out; 2001:db8::/32 is for documentation.
-            [first, second, ..] => first & 0xe000 == 0x2000 && (first, second) != (0x2001, 0x0db8),
-        },
-    }
-}
-
-fn parse(url: &str) -> Result<Uri, String> {
-    let uri: Uri = url.parse().map_err(|error| format!("it isn't a URL: {error}"))?;
-    match uri.scheme_str() {
-        Some("http" | "https") if uri.host().is_some() => Ok(uri),
-        _ => Err("it isn't a URL of `http` or `https`".into()),
-    }
-}
-
-/// Where a redirect leads: another URL, or another path of the same server. Never from `https` to
-/// what can be read on the way.
-fn follow(from: &Uri, to: &str) -> Result<Uri, String> {
-    let target = match to.starts_with('/') && !to.starts_with("//") {
-        true => {
-            let authority = from.authority().map_or("", |authority| authority.as_str());
-            parse(&format!("{}://{authority}{to}", from.scheme_str().unwrap_or("http")))
-        }
-        false => parse(to),
-    };
-    let target = target.map_err(|why| format!("it redirects to `{to}`: {why}"))?;
-    if from.scheme_str() == Some("https") && target.scheme_str() != Some("https") {
-        return Err("it redirects from `https` to `http`".into());
-    }
-    Ok(target)
-}
-
 fn secret(variable: &str) -> Result<Vec<u8>, Failure> {
     environment::secret(variable).ok_or_else(|| {
         Failure::new(FailureKind::InvalidArgs, format!("the secret `{variable}` isn't there"))
@@ -274,15 +175,6 @@ fn secret(variable: &str) -> Result<Vec<u8>, Failure> {
                  in the function's `secrets`"
             ))
     })
-}
-
-/// A URL without what may be a password or a token.
-fn without_secrets(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-        _ => url.to_owned(),
-    }
 }
 
 fn cancelled() -> Failure {
@@ -300,52 +192,5 @@ mod tests {
             signature(b"key", 1_700_000_000, "{\"a\":1}"),
             "t=1700000000,v1=a438e398bfafc57e4396bb7fc2304422f0f768e965d073ca313cb52e22e6ad03"
         );
-    }
-
-    #[test]
-    fn only_addresses_that_are_given_out_are_public() {
-        let public = ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:8.8.8.8"];
-        assert!(public.iter().all(|ip| is_public(ip.parse().unwrap())));
-        let private = [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "0.0.0.0",
-            "100.64.0.1",
-            "198.18.0.1",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::1",
-            "::",
-            "fe80::1",
-            "fd00::1",
-            "ff02::1",
-            "::ffff:127.0.0.1",
-            "64:ff9b::7f00:1",
-            "2002:7f00:1::1",
-            "2001:db8::1",
-            "::127.0.0.1",
-        ];
-        for ip in private {
-            assert!(!is_public(ip.parse().unwrap()), "{ip}");
-        }
-    }
-
-    #[test]
-    fn redirects_stay_on_the_web_and_encrypted() {
-        let from: Uri = "https://a.example/x?y".parse().unwrap();
-        assert_eq!(follow(&from, "/z").unwrap().to_string(), "https://a.example/z");
-        assert!(follow(&from, "https://b.example/").is_ok());
-        for to in ["http://a.example/", "file:///etc/passwd", "//b.example/", "", "ftp://b/"] {
-            assert!(follow(&from, to).is_err(), "{to}");
-        }
-    }
-
-    #[test]
-    fn messages_name_no_password() {
-        assert_eq!(without_secrets("https://u:p@a.example/x?token=1"), "https://a.example/x");
-        assert_eq!(without_secrets("https://a.example/x"), "https://a.example/x");
     }
 }

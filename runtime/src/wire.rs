@@ -56,6 +56,19 @@ pub struct Invocation {
     /// The volumes this environment has, by name, as directories on this machine.
     #[serde(default)]
     pub volumes: BTreeMap<String, PathBuf>,
+    /// Files that are read in parts, by what the arguments call them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ranged: BTreeMap<String, Loopback>,
+}
+
+/// A file elsewhere that is held ready for one call, on this machine alone: an `http` address that
+/// nobody can guess, which answers requests for ranges as long as the call runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loopback {
+    /// Where.
+    pub url: String,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// What a worker is doing now.

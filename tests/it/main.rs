@@ -43,6 +43,7 @@ mod picture;
 mod pipeline;
 mod plan;
 mod process;
+mod remote;
 mod run;
 mod secret;
 mod soak;

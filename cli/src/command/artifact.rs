@@ -55,6 +55,9 @@ fn local_path(artifact: &Artifact, settings: &Settings) -> Result<PathBuf> {
             let root = settings.home.environment(&settings.environment).volume(&volume);
             Volume::new(volume, root).resolve(&path).map_err(|error| lost(error.to_string()))
         }
+        FileRef::Bucket { .. } | FileRef::Object { .. } | FileRef::Web(_) => {
+            Err(lost("it isn't on this machine".into()))
+        }
     }
 }
 

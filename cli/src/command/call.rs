@@ -10,7 +10,8 @@ use vdeploy_runtime::client::{CallOptions, Client};
 use vdeploy_runtime::dispatch::What;
 use vdeploy_runtime::dispatch::local::{CallRecord, Mode};
 use vdeploy_runtime::process::ProcessId;
-use vdeploy_runtime::wire::{CallId, Outcome};
+use vdeploy_runtime::storage::check_remote;
+use vdeploy_runtime::wire::{CallId, Failure, Outcome};
 
 use crate::error::{CliError, Exit, Result};
 use crate::interrupt::Interrupts;
@@ -256,11 +257,8 @@ impl ArgsInput {
         let schema = function.function.schema.as_ref().unwrap_or(&anything);
         let schema = ArgsSchema::compile(schema)?;
         let mut values = self.values(&schema)?;
-        schema.check(&values).map_err(|failure| {
-            let mut error = CliError::from(failure);
-            error.exit = Exit::Usage;
-            error
-        })?;
+        schema.check(&values).map_err(usage)?;
+        check_remote(&function.function, &schema, &values).map_err(usage)?;
         schema.resolve_paths(&mut values, &settings.folder);
         Ok(values)
     }
@@ -290,11 +288,14 @@ impl ArgsInput {
 }
 
 fn pairs(schema: &ArgsSchema<'_>, pairs: &[String]) -> Result<Value> {
-    schema.from_pairs(pairs.iter().map(String::as_str)).map_err(|failure| {
-        let mut error = CliError::from(failure);
-        error.exit = Exit::Usage;
-        error
-    })
+    schema.from_pairs(pairs.iter().map(String::as_str)).map_err(usage)
+}
+
+/// What is wrong with how a function is called.
+fn usage(failure: Failure) -> CliError {
+    let mut error = CliError::from(failure);
+    error.exit = Exit::Usage;
+    error
 }
 
 fn object(text: &str, place: &str) -> Result<Value> {

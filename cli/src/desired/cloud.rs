@@ -190,7 +190,7 @@ impl Cloud<'_> {
             (secret.clone(), keys)
         };
         CloudFunction {
-            secret_keys: function.spec.secrets.iter().map(keys).collect(),
+            secret_keys: function.spec.needed_secrets().iter().map(keys).collect(),
             spec: function.spec.clone(),
             engine: choice.engine,
             reason: choice.reason,

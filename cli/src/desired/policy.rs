@@ -22,6 +22,8 @@ pub(super) struct Names {
     pub(super) arn_logs: String,
     /// Volumes that functions write to, by name.
     pub(super) volumes: Vec<String>,
+    /// Existing buckets that functions reach as who they are.
+    pub(super) mounts: Vec<Mount>,
     /// ARNs of secrets.
     pub(super) secrets: Vec<String>,
     /// ARNs of job definitions and queues.
@@ -30,6 +32,16 @@ pub(super) struct Names {
     pub(super) lambdas: Vec<String>,
     /// ARNs of repositories.
     pub(super) repositories: Vec<String>,
+}
+
+/// An existing bucket that is mounted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Mount {
+    /// Its ARN.
+    pub(super) bucket: String,
+    /// What keys in the mount begin with.
+    pub(super) prefix: String,
+    pub(super) read_only: bool,
 }
 
 /// A policy document.
@@ -99,6 +111,11 @@ mod tests {
         assert!(sids(Policy::Schedule, &bare).is_empty());
         let full = Names {
             volumes: vec!["footage".into(), "out".into()],
+            mounts: vec![Mount {
+                bucket: "arn:aws:s3:::videos".into(),
+                prefix: "raw/".into(),
+                read_only: false,
+            }],
             secrets: vec!["s".into()],
             jobs: vec!["j".into(), "q".into()],
             lambdas: vec!["l".into()],
@@ -109,8 +126,12 @@ mod tests {
             "Deployed",
             "Volumes",
             "List",
+            "ReadMounts",
+            "WriteMounts",
+            "ListMounts",
             "Secrets",
             "CallJobs",
+            "TagJobs",
             "EndJobs",
             "WatchJobs",
             "CallLambda",

@@ -52,15 +52,19 @@ impl Cloud<'_> {
     fn policy_names(&self, functions: &[CloudFunction]) -> policy::Names {
         let Place { region, bucket, environment, .. } = self.place;
         let arn = |service: &str| policy::arn(service, region);
-        let secret = |name: &String| {
-            format!("{}:secret:{}-??????", arn("secretsmanager"), layout::secret(environment, name))
+        let secret = |name: String| {
+            format!(
+                "{}:secret:{}-??????",
+                arn("secretsmanager"),
+                layout::secret(environment, &name)
+            )
         };
         let of = |engine: Engine| functions.iter().filter(move |f| f.engine == engine);
         let definitions =
             of(Engine::Batch).map(|f| format!("{}:job-definition/{}:*", arn("batch"), f.name));
         let queues: BTreeSet<_> = of(Engine::Batch).filter_map(|f| f.queue.as_ref()).collect();
         let queues = queues.into_iter().map(|queue| format!("{}:job-queue/{queue}", arn("batch")));
-        let secrets: BTreeSet<_> = functions.iter().flat_map(|f| &f.spec.secrets).collect();
+        let secrets: BTreeSet<_> = functions.iter().flat_map(|f| f.spec.needed_secrets()).collect();
         let volumes: BTreeSet<_> = functions.iter().flat_map(|f| f.spec.volumes.values()).collect();
         policy::Names {
             app: self.app.name.clone(),
@@ -71,12 +75,28 @@ impl Cloud<'_> {
             arn_logs: arn("logs"),
             volumes: volumes.into_iter().cloned().collect(),
             secrets: secrets.into_iter().map(secret).collect(),
+            mounts: self.mounts(functions),
             jobs: definitions.chain(queues).collect(),
             lambdas: of(Engine::Lambda)
                 .map(|f| format!("{}:function:{}:*", arn("lambda"), f.name))
                 .collect(),
             repositories: self.repositories(functions),
         }
+    }
+
+    /// Existing buckets of Amazon's that functions reach as who they are.
+    fn mounts(&self, functions: &[CloudFunction]) -> Vec<policy::Mount> {
+        let partition = policy::partition(&self.place.region);
+        let all = functions.iter().flat_map(|function| function.spec.buckets.values());
+        let own = all.filter(|mount| mount.secret.is_none() && mount.endpoint.is_none());
+        let mounts: BTreeSet<_> = own
+            .map(|mount| policy::Mount {
+                bucket: format!("arn:{partition}:s3:::{}", mount.bucket),
+                prefix: mount.prefix.clone(),
+                read_only: mount.read_only,
+            })
+            .collect();
+        mounts.into_iter().collect()
     }
 
     /// ARNs of the repositories that images come from.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vdeploy_runtime::function::FunctionSpec;
+use vdeploy_runtime::function::{BucketMount, FunctionSpec};
 
 use crate::engine::Wish;
 
@@ -23,7 +23,7 @@ pub struct App {
     /// Secrets that the app needs, by name.
     pub secrets: BTreeMap<String, Secret>,
     /// Existing buckets, mounted by name.
-    pub buckets: BTreeMap<String, Bucket>,
+    pub buckets: BTreeMap<String, BucketMount>,
     /// Functions by name.
     pub functions: BTreeMap<String, Function>,
     /// Targets other than `local`, by name.
@@ -126,17 +126,6 @@ pub struct Image {
 pub struct Secret {
     /// Keys it must have.
     pub keys: Vec<String>,
-}
-
-/// An existing S3-compatible bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    /// `s3://bucket/prefix`.
-    pub url: String,
-    /// The secret that holds its credentials.
-    pub secret: Option<String>,
-    /// Nothing is written to it.
-    pub read_only: bool,
 }
 
 /// Settings of the target `aws`. What is named here exists already, is used and is left alone.

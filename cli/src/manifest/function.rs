@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use vdeploy_runtime::function::{
-    Entry, FunctionSpec, Hardware, Resources, Retries, Scaling, default_timeout,
+    Downloads, Entry, FunctionSpec, Hardware, Resources, Retries, Scaling, default_timeout,
 };
 
 use super::app::Function;
@@ -13,7 +13,7 @@ use super::cron;
 use super::decode::{At, Entries, Json, Table};
 use super::problem::{Problem, Problems};
 use super::quantity::{Bytes, Seconds};
-use super::raw::{RawFunction, RawRetries};
+use super::raw::{RawDownloads, RawFunction, RawRetries};
 use super::resolve::{Known, text, values, variables};
 use crate::error::did_you_mean;
 use crate::hardware;
@@ -77,10 +77,19 @@ pub(super) fn resolve(
             volumes: raw.volumes.map(|at| mounts(at.value, known, problems)).unwrap_or_default(),
             secrets: raw.secrets.map(|at| secrets(at.value, known, problems)).unwrap_or_default(),
             source: None,
+            buckets: known.buckets.clone(),
+            downloads: raw.downloads.map(|at| downloads(at.value, problems)).unwrap_or_default(),
             cache: raw.cache.is_some_and(|cache| cache.value),
             with: with(raw.with),
             schema: None,
         },
+    }
+}
+
+fn downloads(raw: RawDownloads, problems: &mut Problems) -> Downloads {
+    Downloads {
+        max_bytes: bytes("max_size", raw.max_size, problems),
+        private: raw.private.is_some_and(|private| private.value),
     }
 }
 
@@ -361,7 +370,7 @@ fn mounts(
 }
 
 fn check_volume(volume: &At<String>, known: &Known<'_>, problems: &mut Problems) {
-    if known.buckets.contains(&volume.value) {
+    if known.buckets.contains_key(&volume.value) {
         problems.push(
             Problem::new(&volume.span, format!("`{}` is a bucket, not a volume", volume.value))
                 .hint(format!(

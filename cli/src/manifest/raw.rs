@@ -138,10 +138,27 @@ section! {
     RawBucket, "a bucket" {
         /// Where it is: `s3://bucket/prefix`.
         url: String,
-        /// The secret that holds its credentials.
+        /// The address of the store that it is in, such as `https://ACCOUNT.r2.cloudflarestorage.com`,
+        /// if it isn't Amazon S3.
+        endpoint: String,
+        /// The region it is in.
+        region: String,
+        /// The secret that holds its credentials, under keys that end with `ACCESS_KEY_ID` and
+        /// `SECRET_ACCESS_KEY`; also `SESSION_TOKEN`, `ENDPOINT_URL` and `REGION` where it has them.
         secret: String,
         /// Nothing is written to it.
         read_only: bool,
+    }
+}
+
+section! {
+    /// What arguments may bring in from the web, by `https://`.
+    #[schemars(rename = "Downloads")]
+    RawDownloads, "downloads" {
+        /// How large one file may be, such as `"200GiB"` [default: 64GiB].
+        max_size: Bytes,
+        /// Addresses of this machine and of private networks may be asked, and by `http://` too.
+        private: bool,
     }
 }
 
@@ -192,6 +209,8 @@ section! {
         volumes: Entries<String>,
         /// Secrets whose keys become environment variables.
         secrets: Vec<At<String>>,
+        /// What its arguments may bring in from the web.
+        downloads: RawDownloads,
         /// Workers that `vdeploy executor` keeps ready [default: 0].
         min_containers: u32,
         /// Calls that run at the same time; without it, as many as the machine takes.

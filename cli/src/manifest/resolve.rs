@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use vdeploy_runtime::environment::volume_variable;
+use vdeploy_runtime::function::BucketMount;
 
-use super::app::{App, Bucket, Function, Secret};
+use super::app::{App, Function, Secret};
 use super::aws;
 use super::check;
 use super::decode::{At, Entries, Table};
@@ -20,7 +21,7 @@ pub(super) struct Known<'a> {
     pub(super) images: Vec<String>,
     pub(super) volumes: Vec<String>,
     pub(super) secrets: Vec<String>,
-    pub(super) buckets: Vec<String>,
+    pub(super) buckets: BTreeMap<String, BucketMount>,
     /// Functions run in containers unless they say otherwise.
     pub(super) contained: bool,
     pub(super) handlers: &'a [&'a str],
@@ -41,25 +42,26 @@ pub(super) fn app(
     let images = entries(raw.image);
     let volumes = entries(raw.volume);
     let secrets = entries(raw.secret);
-    let buckets = entries(raw.bucket);
+    let secret_names = names(&secrets);
+    let buckets = each(
+        entries(raw.bucket),
+        |name, raw, problems| bucket(name, raw, &secret_names, problems),
+        problems,
+    );
     let known = Known {
         app: &name,
         images: names(&images),
         volumes: names(&volumes),
-        secrets: names(&secrets),
-        buckets: names(&buckets),
+        secrets: secret_names,
+        buckets,
         contained: contained(raw.target.as_ref()),
         handlers,
         lines,
     };
     let functions = functions(raw.function, &known, problems);
     App {
-        buckets: each(
-            buckets,
-            |name, raw, problems| bucket(name, raw, &known.secrets, problems),
-            problems,
-        ),
         functions,
+        buckets: known.buckets,
         image_places: images
             .iter()
             .map(|(name, raw)| (name.value.clone(), image::place(name, &raw.value, lines)))
@@ -160,7 +162,7 @@ fn bucket(
     raw: RawBucket,
     secrets: &[String],
     problems: &mut Problems,
-) -> Bucket {
+) -> BucketMount {
     if let Some(secret) = &raw.secret {
         check::reference("secret", secret, secrets, problems);
     }
@@ -176,8 +178,23 @@ fn bucket(
         ),
         Some(_) => {}
     }
-    Bucket {
-        url: text(raw.url).unwrap_or_default(),
+    if let Some(endpoint) = &raw.endpoint
+        && !["https://", "http://"].iter().any(|scheme| endpoint.value.starts_with(scheme))
+    {
+        problems.push(
+            Problem::new(&endpoint.span, format!("`{}` isn't a URL", endpoint.value))
+                .hint("write it as `https://HOST`"),
+        );
+    }
+    let url = text(raw.url).unwrap_or_default();
+    let place = url.strip_prefix("s3://").unwrap_or_default();
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let prefix = prefix.trim_matches('/');
+    BucketMount {
+        bucket: bucket.to_owned(),
+        prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+        endpoint: text(raw.endpoint),
+        region: text(raw.region),
         secret: text(raw.secret),
         read_only: raw.read_only.is_some_and(|read_only| read_only.value),
     }

@@ -49,9 +49,6 @@ pub fn notes(app: &App, machine: Capacity) -> Vec<Note> {
             add("runs on this machine itself; `isolation = \"docker\"` builds its image and runs it there".into());
         }
     }
-    for name in app.buckets.keys() {
-        note(&mut notes, "isn't mounted on the local target".into(), format!("bucket.{name}"));
-    }
     notes
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use vdeploy_runtime::function::{Entry, FunctionSpec, Hardware, default_timeout};
+use vdeploy_runtime::function::{BucketMount, Entry, FunctionSpec, Hardware, default_timeout};
 
 use super::{CloudFunction, ComputeEnvironment, NamedImage, Resource, Role};
 use crate::fingerprint::Fingerprint;
@@ -45,6 +45,14 @@ pub fn attributes(resource: &Resource) -> Vec<Attribute> {
         Resource::Schedule(schedule) => list.set("expression", schedule.expression.as_str()),
     }
     list.0
+}
+
+/// Where a bucket is, and what may be done with it.
+fn mounted(bucket: &BucketMount) -> String {
+    let BucketMount { bucket: name, prefix, endpoint, read_only, .. } = bucket;
+    let at = endpoint.as_ref().map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
+    let only = if *read_only { ", read-only" } else { "" };
+    format!("s3://{name}/{prefix}{at}{only}")
 }
 
 #[derive(Default)]
@@ -101,6 +109,14 @@ impl List {
             self.set(&format!("volumes.{path}"), volume.as_str());
         }
         self.set_some("secrets", non_empty(&function.secrets));
+        for (name, bucket) in &function.buckets {
+            self.set(&format!("buckets.{name}"), mounted(bucket));
+        }
+        if function.downloads.private {
+            self.set("downloads.private", true);
+        }
+        let largest = function.downloads.max_bytes;
+        self.set_some("downloads.max_size", largest.map(bytes_text));
         self.set_some("source", function.source.as_deref());
         self.scaling(function);
         self.set_unless("cache", function.cache, &false);

@@ -11,6 +11,9 @@ use self::explain::Explainer;
 use crate::storage::FileRef;
 use crate::wire::{Failure, FailureKind};
 
+/// The keyword of a schema by which a handler says that it reads only parts of a file.
+pub(crate) const RANGED: &str = "x-ranged";
+
 /// A function's schema, compiled once for any number of calls.
 #[derive(Debug)]
 pub struct ArgsSchema<'a> {
@@ -43,6 +46,8 @@ pub struct FileArgument {
     pub pointer: String,
     /// Read or written.
     pub direction: Direction,
+    /// Parts of it are enough for whoever reads it.
+    pub ranged: bool,
 }
 
 impl<'a> ArgsSchema<'a> {
@@ -163,7 +168,8 @@ impl<'a> ArgsSchema<'a> {
             _ => None,
         };
         if let (Some(direction), Value::String(_)) = (direction, value) {
-            found.push(FileArgument { pointer: pointer.clone(), direction });
+            let ranged = schema.get(RANGED).is_some_and(|ranged| *ranged == true);
+            found.push(FileArgument { pointer: pointer.clone(), direction, ranged });
             return;
         }
         for branch in ["anyOf", "oneOf", "allOf"] {

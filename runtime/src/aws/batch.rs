@@ -9,7 +9,7 @@ use aws_sdk_batch::types::{
 };
 
 use super::error::AwsError;
-use super::layout::{BatchEngine, variables};
+use super::layout::{APP_TAG, BatchEngine, variables};
 use super::why::QueueState;
 
 /// The most jobs that one request describes.
@@ -55,7 +55,7 @@ pub async fn submit(
     client: &Client,
     engine: &BatchEngine,
     group: &str,
-    environment: &str,
+    (environment, app): (&str, &str),
     size: u64,
 ) -> Result<String> {
     let variable =
@@ -72,6 +72,8 @@ pub async fn submit(
         .job_definition(&engine.job_definition)
         .container_overrides(overrides)
         .set_array_properties(array)
+        // By which calls may end the calls that they made.
+        .tags(APP_TAG, app)
         .send()
         .await;
     let doing = || format!("submit a job to queue `{}`", short(&engine.queue));

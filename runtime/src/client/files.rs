@@ -1,23 +1,27 @@
 //! Files of this machine in calls that run elsewhere: brought there before, and back after.
 //!
 //! They go through a volume of calls' own, [`layout::CALL_FILES`], so that workers know of nothing
-//! but volumes.
+//! but volumes. Inputs lie there by their content: the same file goes once, for whichever calls.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::{Client, ClientError};
 use crate::args::{ArgsSchema, Direction};
 use crate::aws::layout::{self, Keys};
-use crate::aws::objects::Bucket;
+use crate::aws::objects::{Bucket, Head};
 use crate::catalog::Published;
 use crate::clock;
+use crate::dispatch::local::DispatchError;
 use crate::dispatch::{Dispatcher, ordered_id};
 use crate::settings::Settings;
-use crate::storage::transfer::Pair;
+use crate::storage::transfer::{Pair, content_hash};
 use crate::storage::{BucketFolder, Copying, FileRef, Side, Tree, VolumePath};
 use crate::wire::{Artifact, Failure, FailureKind, Outcome};
 
@@ -26,12 +30,20 @@ use crate::wire::{Artifact, Failure, FailureKind, Outcome};
 pub struct SentFiles {
     outputs: Vec<Output>,
     overwrite: bool,
+    resumed: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Output {
     remote: VolumePath,
     local: PathBuf,
+}
+
+impl SentFiles {
+    /// Whether anything is to be brought back.
+    pub fn has_outputs(&self) -> bool {
+        !self.outputs.is_empty()
+    }
 }
 
 impl Client {
@@ -43,30 +55,31 @@ impl Client {
         args: &mut Value,
         overwrite: bool,
     ) -> Result<SentFiles, ClientError> {
-        let mut sent = SentFiles { outputs: Vec::new(), overwrite };
+        let batch = ordered_id("f", clock::now(), rand::random());
+        match self.sender(function, overwrite, false)? {
+            Some(sender) => sender.send(args, &batch).await,
+            None => Ok(SentFiles::default()),
+        }
+    }
+
+    /// What brings the files of many calls of `function` to where it runs; none where calls see
+    /// the files of this machine. `resumed` are calls that an earlier run has made: what it brought
+    /// back may be here already.
+    pub fn sender(
+        &self,
+        function: &Published,
+        overwrite: bool,
+        resumed: bool,
+    ) -> Result<Option<Sender>, ClientError> {
         let (Dispatcher::Aws(aws), Some(schema)) =
-            (self.dispatcher(), function.function.schema.as_ref())
+            (self.dispatcher(), function.function.schema.clone())
         else {
-            return Ok(sent);
+            return Ok(None);
         };
         let folder = call_files(aws.ledger().bucket(), aws.ledger().keys());
-        let batch = ordered_id("f", clock::now(), rand::random());
-        for (number, file) in ArgsSchema::compile(schema)?.files(args).into_iter().enumerate() {
-            let Some(Value::String(text)) = args.pointer_mut(&file.pointer) else { continue };
-            let Ok(FileRef::Path(local)) = FileRef::parse(text) else { continue };
-            let remote = remote_path(&batch, number, &local)?;
-            match file.direction {
-                Direction::Input => put(&folder, &local, &remote).await?,
-                Direction::Output if !overwrite && local.symlink_metadata().is_ok() => {
-                    return Err(exists(&local).into());
-                }
-                Direction::Output => {
-                    sent.outputs.push(Output { remote: remote.clone(), local: local.clone() });
-                }
-            }
-            *text = location(&remote);
-        }
-        Ok(sent)
+        let (schema, known) = (ArgsSchema::owned(schema)?, Mutex::default());
+        let index = self.inner.cache.as_ref().map(|cache| cache.join("content.db"));
+        Ok(Some(Sender { folder, schema, overwrite, resumed, known, index }))
     }
 
     /// Brings the outputs of a call that has succeeded to this machine, and names them as they are
@@ -83,8 +96,10 @@ impl Client {
         };
         let folder = call_files(aws.ledger().bucket(), aws.ledger().keys());
         for Output { remote, local } in sent.outputs {
+            let here = sent.resumed && local.symlink_metadata().is_ok();
             // A handler may leave an output out.
-            if folder.find(&remote).await.map_err(|error| path_error(&local, error))?.is_some() {
+            let there = folder.find(&remote).await.map_err(|error| path_error(&local, error))?;
+            if !here && there.is_some() {
                 get(&folder, &remote, &local, sent.overwrite).await?;
             }
             let (was, is) = (location(&remote), local.display().to_string());
@@ -95,6 +110,91 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Brings the files of calls of one function to where it runs. Each file goes once, whichever calls
+/// name it.
+#[derive(Debug)]
+pub struct Sender {
+    folder: BucketFolder,
+    schema: ArgsSchema<'static>,
+    overwrite: bool,
+    resumed: bool,
+    /// Where files of this machine are there, once they are.
+    known: Mutex<HashMap<PathBuf, Arc<OnceCell<VolumePath>>>>,
+    /// Where hashes of files are remembered.
+    index: Option<PathBuf>,
+}
+
+impl Sender {
+    /// Brings the files that `args` name, and has them name those. Outputs get places by `call`,
+    /// which no other call has.
+    pub async fn send(&self, args: &mut Value, call: &str) -> Result<SentFiles, ClientError> {
+        let Sender { overwrite, resumed, .. } = *self;
+        let mut sent = SentFiles { outputs: Vec::new(), overwrite, resumed };
+        let taken = |local: &Path| local.symlink_metadata().is_ok();
+        for (number, file) in self.schema.files(args).into_iter().enumerate() {
+            let Some(Value::String(text)) = args.pointer_mut(&file.pointer) else { continue };
+            let Ok(FileRef::Path(local)) = FileRef::parse(text) else { continue };
+            let remote = match file.direction {
+                Direction::Input => self.put_once(&local, &format!("{call}/{number}")).await?,
+                Direction::Output if !overwrite && !resumed && taken(&local) => {
+                    return Err(exists(&local).into());
+                }
+                Direction::Output => {
+                    let remote = remote_path(&format!("{call}/{number}"), &local)?;
+                    sent.outputs.push(Output { remote: remote.clone(), local });
+                    remote
+                }
+            };
+            *text = location(&remote);
+        }
+        Ok(sent)
+    }
+
+    /// The place of `local` there, where it is after this; a folder gets one at `own`.
+    async fn put_once(&self, local: &Path, own: &str) -> Result<VolumePath, ClientError> {
+        let known = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(local.to_owned()).or_default())
+        };
+        known.get_or_try_init(|| self.put(local, own)).await.cloned()
+    }
+
+    async fn put(&self, local: &Path, own: &str) -> Result<VolumePath, ClientError> {
+        if local.is_dir() {
+            let remote = remote_path(own, local)?;
+            return put(&self.folder, local, &remote).await.map(|()| remote);
+        }
+        let (path, index) = (local.to_owned(), self.index.clone());
+        let hash = move || content_hash(&path, index.as_deref(), &CancellationToken::new());
+        let hash = tokio::task::spawn_blocking(hash).await.expect("hashing doesn't panic");
+        let hash = hash.map_err(|error| path_error(local, error))?;
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let remote = remote_path(&format!("content/{}/{hash}", &hash[..2]), local)?;
+        let key = self.folder.key(&remote);
+        let there = self.folder.bucket().head(&key).await.map_err(DispatchError::from)?;
+        match there {
+            Some(head) if is_fresh(&head) => {}
+            // It may expire before a call that waits long gets to it.
+            Some(head) if head.size <= COPIED => {
+                let again = self.folder.bucket().touch(&key, head.metadata).await;
+                again.map_err(DispatchError::from)?;
+            }
+            _ => put(&self.folder, local, &remote).await?,
+        }
+        Ok(remote)
+    }
+}
+
+/// How long after it was written a file needn't be written again: less than what is kept of calls
+/// is kept.
+const FRESH: Duration = Duration::from_secs(12 * 3600);
+/// Bytes of an object that the store copies by one request.
+const COPIED: u64 = 5 << 30;
+
+fn is_fresh(head: &Head) -> bool {
+    Duration::try_from(clock::now().duration_since(head.modified)).is_ok_and(|age| age < FRESH)
 }
 
 /// Brings an artifact that is in the target's bucket to `local`.
@@ -136,10 +236,10 @@ fn location(path: &VolumePath) -> String {
     format!("vol://{}/{path}", layout::CALL_FILES)
 }
 
-/// A place of its own for a file, with its name, which tools look at.
-fn remote_path(batch: &str, number: usize, local: &Path) -> Result<VolumePath, ClientError> {
+/// The place of a file in a folder, with its name, which tools look at.
+fn remote_path(within: &str, local: &Path) -> Result<VolumePath, ClientError> {
     let name = local.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    VolumePath::parse(&format!("{batch}/{number}/{name}")).map_err(|error| {
+    VolumePath::parse(&format!("{within}/{name}")).map_err(|error| {
         path_error(local, std::io::Error::new(std::io::ErrorKind::InvalidFilename, error))
     })
 }

@@ -9,13 +9,14 @@ mod results;
 mod volume;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use files::call_files;
-pub use files::{SentFiles, fetch};
+pub use files::{Sender, SentFiles, fetch};
 pub use function::Function;
 pub use handle::Call;
 pub use map::{Map, MapEvent, MapItem, MapOptions};
@@ -34,8 +35,8 @@ use crate::dispatch::local::{
 use crate::dispatch::{Dispatcher, Told, What};
 use crate::process::ProcessId;
 use crate::settings::{Settings, SettingsError};
-use crate::storage::VolumesError;
 use crate::storage::transfer::TransferError;
+use crate::storage::{VolumesError, check_remote};
 use crate::wire::{CallId, Failure, Outcome};
 
 /// Why a call could not be made or followed. That the function itself failed is an [`Outcome`].
@@ -154,6 +155,8 @@ struct Inner {
     functions: Functions,
     dispatcher: Dispatcher,
     attendance: Mutex<Option<Attendance>>,
+    /// Where hashes of files that go along with calls are remembered.
+    cache: Option<PathBuf>,
 }
 
 impl Client {
@@ -168,20 +171,33 @@ impl Client {
             return Client::connect(settings.setup()?, &settings.environment);
         }
         let aws = settings.aws().await?;
-        Ok(Client::on_aws(&aws.access, &aws.bucket, &settings.environment))
+        let cache = settings.home.cache();
+        // Without it files are read once more than they had to be.
+        let cache = std::fs::create_dir_all(&cache).is_ok().then_some(cache);
+        Ok(Client::of_aws(&aws.access, &aws.bucket, &settings.environment, cache))
     }
 
     /// A client of an account: calls are recorded in `bucket` and run where their function was
     /// deployed to.
     pub fn on_aws(aws: &Aws, bucket: &str, environment: &str) -> Self {
-        let functions = Functions::Aws(AwsCatalog::new(aws.bucket(bucket), environment));
-        let dispatcher = Dispatcher::Aws(AwsDispatcher::new(aws, bucket, environment));
-        Client::new(environment, functions, dispatcher)
+        Client::of_aws(aws, bucket, environment, None)
     }
 
-    fn new(environment: &str, functions: Functions, dispatcher: Dispatcher) -> Self {
+    fn of_aws(aws: &Aws, bucket: &str, environment: &str, cache: Option<PathBuf>) -> Self {
+        let functions = Functions::Aws(AwsCatalog::new(aws.bucket(bucket), environment));
+        let dispatcher = Dispatcher::Aws(AwsDispatcher::new(aws, bucket, environment));
+        Client::new(environment, functions, dispatcher, cache)
+    }
+
+    fn new(
+        environment: &str,
+        functions: Functions,
+        dispatcher: Dispatcher,
+        cache: Option<PathBuf>,
+    ) -> Self {
         let (environment, attendance) = (environment.into(), Mutex::default());
-        Client { inner: Arc::new(Inner { environment, functions, dispatcher, attendance }) }
+        let inner = Inner { environment, functions, dispatcher, attendance, cache };
+        Client { inner: Arc::new(inner) }
     }
 
     /// Opens the queue. This process takes part in running it from when it first waits for a
@@ -189,7 +205,7 @@ impl Client {
     pub fn connect(setup: Setup, environment: &str) -> Result<Self, ClientError> {
         let functions = Functions::Local(Catalog::new(setup.home.environment(environment)));
         let dispatcher = Dispatcher::Local(LocalDispatcher::open(setup)?);
-        Ok(Client::new(environment, functions, dispatcher))
+        Ok(Client::new(environment, functions, dispatcher, None))
     }
 
     /// The deployed function called `name`, or `app/name`; `app` is where a bare name is looked
@@ -235,7 +251,9 @@ impl Client {
         options: &CallOptions,
     ) -> Result<(), ClientError> {
         if let Some(schema) = &function.function.schema {
-            ArgsSchema::compile(schema)?.check(&args)?;
+            let schema = ArgsSchema::compile(schema)?;
+            schema.check(&args)?;
+            check_remote(&function.function, &schema, &args)?;
         }
         let call = self.new_call(function, args, options, None);
         self.inner.dispatcher.submit_as(id, call).await?;

@@ -2,10 +2,13 @@
 //!
 //! An upload can be a playlist, a concat script or a pattern that makes ffmpeg open other files or
 //! the network. So inputs are absolute `file:` URLs, the only protocol is `file`, only formats that
-//! hold their own media may be detected, and sizes have limits.
+//! hold their own media may be detected, and sizes have limits. A file that is brought as it is read
+//! has an address of `http` instead, of this machine and made by the executor, never by a caller.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use crate::wire::Loopback;
 
 /// Formats that contain all of their media. Left out on purpose: hls, dash, concat, image2
 /// patterns, sdp, rtsp, imf, lavfi and everything else that names other files.
@@ -93,11 +96,44 @@ pub const MAX_BYTES: u64 = 1 << 40;
 /// Seconds of media that one job may produce; more is a file made to keep a machine busy.
 pub const MAX_SECONDS: f64 = 48.0 * 3600.0;
 
+/// Where an input is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file of this machine.
+    File(PathBuf),
+    /// One that the executor holds ready.
+    Loopback(Loopback),
+}
+
+impl Source {
+    /// The options that belong before it.
+    pub fn guards(&self) -> Vec<OsString> {
+        match self {
+            Source::File(_) => guards(),
+            // Its address leads to the executor of this call and nowhere else; that it is media
+            // which names no other files is seen to as with any input.
+            Source::Loopback(_) => guards_of("http,tcp"),
+        }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> OsString {
+        match self {
+            Source::File(path) => url(path),
+            Source::Loopback(held) => OsString::from(&held.url),
+        }
+    }
+}
+
 /// The options that belong before the input.
 pub fn guards() -> Vec<OsString> {
+    guards_of("file")
+}
+
+fn guards_of(protocols: &str) -> Vec<OsString> {
     [
         "-protocol_whitelist",
-        "file",
+        protocols,
         "-format_whitelist",
         &FORMATS.join(","),
         "-max_streams",

@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use super::exec::{self, ExecError};
+use super::input::Source;
 use super::mp4::{self, Index, IndexError};
 use super::pixel::HdrMetadata;
 use super::probe::{self, Count, Media};
@@ -28,13 +29,24 @@ impl Tools {
         count: Count,
         cancel: &CancellationToken,
     ) -> Result<Media, Failure> {
-        check_size(path, name).await?;
+        self.inspect_source(&Source::File(path.to_owned()), name, count, cancel).await
+    }
+
+    /// The same of a file that may be brought as it is read.
+    pub async fn inspect_source(
+        &self,
+        source: &Source,
+        name: &str,
+        count: Count,
+        cancel: &CancellationToken,
+    ) -> Result<Media, Failure> {
+        check_size(source, name).await?;
         // Counting takes as long as the call may take; a header doesn't.
         let limit = (count != Count::Nothing).then_some(Duration::MAX);
-        let head = head(path).await;
+        let head = head(source).await;
         // A name that ends in `.jpg` makes ffmpeg think of numbered pictures, which aren't allowed.
         let format = head.starts_with(JPEG).then_some("jpeg_pipe");
-        let args = probe::args(path, count, format);
+        let args = probe::args(source, count, format);
         match exec::capture(&self.ffprobe, args, limit, cancel).await {
             Ok(json) => probe::parse(&json).map_err(|error| unreadable(name).cause(error)),
             Err(error @ ExecError::Failed { .. }) => {
@@ -71,9 +83,12 @@ pub async fn index(path: &Path) -> Result<Index, IndexError> {
 }
 
 /// Refuses files that are larger than any that somebody means.
-async fn check_size(path: &Path, name: &str) -> Result<(), Failure> {
-    // What can't be looked at, ffprobe has a message for.
-    let bytes = tokio::fs::metadata(path).await.map_or(0, |file| file.len());
+async fn check_size(source: &Source, name: &str) -> Result<(), Failure> {
+    let bytes = match source {
+        // What can't be looked at, ffprobe has a message for.
+        Source::File(path) => tokio::fs::metadata(path).await.map_or(0, |file| file.len()),
+        Source::Loopback(held) => held.bytes,
+    };
     if bytes <= input::MAX_BYTES {
         return Ok(());
     }
@@ -88,8 +103,9 @@ fn unreadable(name: &str) -> Failure {
 }
 
 /// How a file begins; empty where it can't be read, and ffprobe will say why.
-async fn head(path: &Path) -> Vec<u8> {
+async fn head(source: &Source) -> Vec<u8> {
     let mut head = Vec::new();
+    let Source::File(path) = source else { return head };
     if let Ok(file) = tokio::fs::File::open(path).await {
         let _ = file.take(HEAD).read_to_end(&mut head).await;
     }

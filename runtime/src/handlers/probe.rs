@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::ffmpeg::filter::HdrTransfer;
 use crate::ffmpeg::probe::{AudioStream, Count, Kind, Media, Stream, VideoStream};
 use crate::handler::{Context, Handler};
-use crate::storage::InputFile;
+use crate::storage::RangedFile;
 use crate::wire::{Failure, Phase, Progress};
 
 /// The `probe` handler.
@@ -20,7 +20,7 @@ pub struct Probe;
 #[serde(deny_unknown_fields)]
 pub struct Args {
     /// The file to look at.
-    pub input: InputFile,
+    pub input: RangedFile,
     /// Decode the file and count its frames, instead of believing its header.
     #[serde(default)]
     pub count_frames: bool,
@@ -152,11 +152,12 @@ impl Handler for Probe {
     const ABOUT: &'static str = "Says what a media file is: streams, formats, metadata, frames.";
 
     async fn run(&self, cx: Context, args: Args) -> Result<Output, Failure> {
-        let path = cx.files().input(&args.input).await?;
+        let source = cx.files().source(&args.input).await?;
         cx.progress(Progress { phase: Phase::Processing, ..Progress::default() });
         let count = if args.count_frames { Count::Frames } else { Count::Nothing };
         let media =
-            cx.tools().inspect(&path, args.input.as_str(), count, cx.cancellation()).await?;
+            cx.tools().inspect_source(&source, args.input.as_str(), count, cx.cancellation());
+        let media = media.await?;
         Ok(describe(media))
     }
 }

@@ -38,6 +38,11 @@ impl BucketFolder {
         BucketFolder { bucket, prefix: prefix.into() }
     }
 
+    /// Its own path, from the root of the bucket.
+    pub(super) fn path(&self) -> VolumePath {
+        VolumePath::parse(&self.prefix).unwrap_or_default()
+    }
+
     /// The bucket it is in.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket

@@ -6,6 +6,7 @@ mod glob;
 mod path;
 mod place;
 mod reference;
+pub(crate) mod remote;
 mod side;
 mod staged;
 mod staging;
@@ -21,7 +22,8 @@ use std::path::{Path, PathBuf};
 pub use bucket::BucketFolder;
 pub use glob::Pattern;
 pub use path::{VolumePath, VolumePathError};
-pub use reference::{FileRef, InputFile, OutputFile, ReferenceError};
+pub use reference::{FileRef, InputFile, OutputFile, RangedFile, ReferenceError};
+pub use remote::check as check_remote;
 pub use side::{Copying, Side};
 pub use staged::StagedOutput;
 pub use store::{BucketVolumes, VolumeStore, aws_error};
@@ -29,7 +31,8 @@ pub use tree::{Entry, Kind, Stat, Tree, stat_path};
 pub use volume::Volume;
 pub use volumes::{Contents, VolumeRecord, Volumes, VolumesError};
 
-use crate::wire::{Failure, FailureKind, Invocation};
+use crate::ffmpeg::input::Source;
+use crate::wire::{Failure, FailureKind, Invocation, Loopback};
 
 /// Inputs and outputs of one attempt.
 #[derive(Clone, Debug)]
@@ -38,6 +41,7 @@ pub struct Files {
     scratch: PathBuf,
     artifacts: PathBuf,
     overwrite: bool,
+    ranged: BTreeMap<String, Loopback>,
 }
 
 impl Files {
@@ -53,6 +57,7 @@ impl Files {
             scratch: invocation.scratch.clone(),
             artifacts: invocation.artifacts.clone(),
             overwrite: invocation.overwrite,
+            ranged: invocation.ranged.clone(),
         }
     }
 
@@ -70,6 +75,7 @@ impl Files {
             scratch: folder.join("scratch"),
             artifacts: folder.join("artifacts"),
             overwrite,
+            ranged: BTreeMap::new(),
         }
     }
 
@@ -103,6 +109,15 @@ impl Files {
         let path = self.resolve(&reference)?;
         staged::check_readable(file.as_str(), &path).await?;
         Ok(path)
+    }
+
+    /// Where to read an input of which parts are enough: a file of this machine, or one that is
+    /// brought as it is read.
+    pub async fn source(&self, file: &RangedFile) -> Result<Source, Failure> {
+        if let Some(held) = self.ranged.get(file.as_str()) {
+            return Ok(Source::Loopback(held.clone()));
+        }
+        self.input(&InputFile::from(file.as_str().to_owned())).await.map(Source::File)
     }
 
     /// The local path of an input that is a folder.
@@ -149,6 +164,13 @@ impl Files {
                     )
                     .cause(error)
                 })
+            }
+            FileRef::Bucket { .. } | FileRef::Object { .. } | FileRef::Web(_) => {
+                let message = format!("`{reference}` wasn't brought into the call");
+                Err(Failure::new(FailureKind::InvalidArgs, message).cause(
+                    "only arguments that the function's schema gives the format `input-file` or \
+                     `output-file` may name files beyond this target",
+                ))
             }
         }
     }

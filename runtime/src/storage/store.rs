@@ -1,16 +1,20 @@
 //! The volumes of an environment, wherever they are.
 
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::bucket::BucketFolder;
 use super::side::Side;
+use super::transfer::{BucketTransfer, Pair, TransferError};
 use super::volume::Volume;
 use super::volumes::{Contents, VolumeRecord, Volumes, VolumesError, check_name};
 use super::{VolumePath, bucket};
 use crate::aws::layout::Keys;
-use crate::aws::objects::{Bucket, Condition};
+use crate::aws::objects::{Bucket, Condition, Metadata};
 use crate::aws::{AwsError, AwsErrorKind};
 
 /// The volumes of an environment. Cheap to clone.
@@ -100,11 +104,11 @@ impl VolumeStore {
         }
     }
 
-    /// Gives a volume another name, where that moves no files.
+    /// Gives a volume another name. In a bucket the store copies its files for that.
     pub async fn rename(&self, name: &str, new: &str) -> Result<VolumeRecord> {
         match self {
             VolumeStore::Local(volumes) => volumes.rename(name, new),
-            VolumeStore::Bucket(_) => Err(VolumesError::Fixed(name.into())),
+            VolumeStore::Bucket(volumes) => volumes.rename(name, new).await,
         }
     }
 
@@ -191,12 +195,66 @@ impl BucketVolumes {
         Ok(self.bucket.delete(&[self.keys.volume_record(name)]).await?)
     }
 
+    /// Gives a volume another name. Its files are there under the new one before it has a record,
+    /// and gone under the old one before that has none: whenever this is interrupted, each record is
+    /// of a whole volume, and the same again goes on.
+    pub async fn rename(&self, name: &str, new: &str) -> Result<VolumeRecord> {
+        check_name(new)?;
+        let folder = self.open(name).await?;
+        if self.get(new).await?.is_some() {
+            return Err(VolumesError::Exists(new.into()));
+        }
+        let io = |source| VolumesError::Io { doing: "rename", name: name.into(), source };
+        let target = self.folder(new);
+        copy_all(&folder, &target).await.map_err(io)?;
+        let record = self.get(name).await?;
+        let (created, created_by) =
+            record.map(|it| (it.created, it.created_by)).unwrap_or_default();
+        let record = VolumeRecord { name: new.into(), created, created_by };
+        let key = self.keys.volume_record(new);
+        match self.bucket.put_json(&key, &record, Condition::Absent).await {
+            Err(error) if error.kind == AwsErrorKind::Conflict => {
+                return Err(VolumesError::Exists(new.into()));
+            }
+            written => drop(written?),
+        }
+        self.delete(name, Contents::Delete).await?;
+        Ok(record)
+    }
+
     fn index_path(&self, name: &str) -> PathBuf {
         let environment = self.keys.environment();
         let folder = self.cache.join("buckets").join(self.bucket.name()).join(environment);
         // Without the folder nothing is remembered, which only costs time.
         let _ = std::fs::create_dir_all(&folder);
         folder.join(format!("{name}.index.db"))
+    }
+}
+
+/// Copies everything in a folder of a bucket into another of the same bucket, and nothing that is
+/// there already.
+async fn copy_all(from: &BucketFolder, to: &BucketFolder) -> io::Result<()> {
+    for folder in from.walk(&VolumePath::root()).await?.empty {
+        let key = format!("{}/", to.key(&folder));
+        let made = to.bucket().put(&key, Vec::new(), Metadata::new(), Condition::Always).await;
+        made.map_err(bucket::to_io)?;
+    }
+    let whole = BucketFolder::new(from.bucket().clone(), "");
+    let transfer = BucketTransfer {
+        pairs: vec![Pair { from: from.path(), to: to.path() }],
+        overwrite: true,
+        index: None,
+        cancel: CancellationToken::new(),
+        events: Arc::new(|_| {}),
+    };
+    match transfer.copy(whole).await {
+        // There were none.
+        Err(TransferError::Source(failed)) if failed.kind == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io::Error::other(error)),
+        Ok(summary) => match summary.failed.into_iter().next() {
+            None => Ok(()),
+            Some(failed) => Err(io::Error::other(failed.why)),
+        },
     }
 }
 
@@ -214,14 +272,11 @@ pub fn aws_error(error: &std::io::Error) -> Option<&AwsError> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::sync::Arc;
-
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::home::Home;
     use crate::storage::side::Copying;
-    use crate::storage::transfer::{Pair, Summary, TransferError};
+    use crate::storage::transfer::Summary;
     use crate::storage::{Pattern, Tree};
 
     /// The stores there are, each empty.
@@ -349,6 +404,31 @@ mod tests {
             let over_a_folder = single.copy_to(store.open("footage").await.unwrap(), over_a_folder);
             let over_a_folder = over_a_folder.await.unwrap_err();
             assert!(matches!(over_a_folder, TransferError::Blocked { .. }), "{over_a_folder:?}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_volume_gets_another_name_with_everything_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = tree(dir.path());
+        for (number, store) in stores(dir.path()).into_iter().enumerate() {
+            store.create("footage", Some("app"), Timestamp::UNIX_EPOCH).await.unwrap();
+            store.create("empty", None, Timestamp::UNIX_EPOCH).await.unwrap();
+            put(&store, &tree, "", false).await.unwrap();
+            let taken = store.rename("footage", "empty").await;
+            assert!(matches!(taken, Err(VolumesError::Exists(_))), "{taken:?}");
+            let renamed = store.rename("footage", "archive").await.unwrap();
+            assert_eq!(renamed.created_by.as_deref(), Some("app"));
+            store.rename("empty", "void").await.unwrap();
+            let names: Vec<_> =
+                store.list().await.unwrap().into_iter().map(|record| record.name).collect();
+            assert_eq!(names, ["archive", "void"]);
+            let side = store.open("archive").await.unwrap();
+            assert_eq!(side.find(&path("a/one")).await.unwrap().unwrap().size, 3);
+            assert!(side.find(&path("a/empty")).await.unwrap().is_some());
+            store.rename("archive", "footage").await.unwrap();
+            let out = dir.path().join(format!("out-{number}"));
+            assert_eq!(get(&store, "", &out).await.unwrap().files, 3);
         }
     }
 

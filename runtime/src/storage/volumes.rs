@@ -63,9 +63,6 @@ pub enum VolumesError {
     /// It holds files, which nobody asked to delete.
     #[error("volume `{0}` isn't empty")]
     NotEmpty(String),
-    /// Its name is part of where its files are.
-    #[error("volume `{0}` is in a bucket, and can't be renamed")]
-    Fixed(String),
     /// AWS said no.
     #[error("can't {}: {}", .0.doing, .0.cause)]
     Aws(AwsError),

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::dispatch::What;
 use crate::ffmpeg::Tools;
 use crate::function::{FunctionSpec, Resources, Retries};
-use crate::wire::{CallId, Failure, Outcome, Progress};
+use crate::wire::{CallId, Failure, Loopback, Outcome, Progress};
 
 /// The largest message in bytes; arguments and results are data about files, not files.
 pub const LIMIT: usize = 64 << 20;
@@ -89,6 +89,9 @@ pub struct Invoke {
     pub checkpoint: Option<Value>,
     /// The folder of the call; nothing is created in it before it is needed.
     pub folder: PathBuf,
+    /// Files that are read in parts, by what the arguments call them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ranged: BTreeMap<String, Loopback>,
 }
 
 /// What a worker says.

@@ -147,6 +147,7 @@ fn invocation(serve: &Serve, invoke: Invoke) -> Invocation {
         scratch,
         artifacts: invoke.folder.join("artifacts"),
         volumes: serve.volumes.clone(),
+        ranged: invoke.ranged,
     }
 }
 

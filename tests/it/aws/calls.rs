@@ -15,20 +15,25 @@ use super::standin::{ACCOUNT, Aws, REGION};
 use crate::env::{Ran, TestEnv, eventually, repository, sh, signal};
 
 /// Programs of this machine serve as jobs and as functions.
-const PROCESSES: &str = "process";
+pub(super) const PROCESSES: &str = "process";
 
-fn bucket() -> String {
+pub(super) fn bucket() -> String {
     default_bucket(ACCOUNT, REGION)
 }
 
 /// The worker program that was built with the tests.
-fn worker() -> PathBuf {
+pub(super) fn worker() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_vdeploy")).with_file_name("vdeploy-runtime")
 }
 
 /// A stand-in with a bucket, a queue, and a job definition whose jobs are served here.
-fn standin(env: &TestEnv, jobs: &str) -> Option<Aws> {
-    let worker = worker().display().to_string();
+pub(super) fn standin(env: &TestEnv, jobs: &str) -> Option<Aws> {
+    standin_of(env, jobs, &worker())
+}
+
+/// The same with another worker program.
+pub(super) fn standin_of(env: &TestEnv, jobs: &str, worker: &Path) -> Option<Aws> {
+    let worker = worker.display().to_string();
     let aws = Aws::start_with(env, |command| {
         command.env("STANDIN_JOBS", jobs).env("VDEPLOY_WORKER", &worker);
     })?;
@@ -54,7 +59,7 @@ fn prepare(aws: &Aws, image: &str, worker: &str) {
         "rules": rules,
         "environment": [
             { "name": variables::BUCKET, "value": bucket() },
-            { "name": variables::SECRETS, "value": r#"{"storage": ["TOKEN"]}"# },
+            { "name": variables::SECRETS, "value": r#"{"storage": ["TOKEN"], "r2": ["R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY"]}"# },
         ],
         "worker": worker,
         "image": image,
@@ -74,12 +79,13 @@ batch.create_compute_environment(computeEnvironmentName="machines", type="MANAGE
                           subnets=[subnet["SubnetId"]], securityGroupIds=[group]))
 batch.create_job_queue(jobQueueName="queue", priority=1, state="ENABLED",
     computeEnvironmentOrder=[dict(order=1, computeEnvironment="machines")])
-secret = client("secretsmanager").create_secret(Name="vdeploy/main/storage", SecretString=json.dumps(dict(TOKEN="hunter2-of-the-test")))["ARN"]
+secret = client("secretsmanager").create_secret(Name="vdeploy/main/storage", SecretString=json.dumps(dict(
+    TOKEN="hunter2-of-the-test", R2_ACCESS_KEY_ID="AKIATEST", R2_SECRET_ACCESS_KEY="hunter2-of-r2")))["ARN"]
 for name, command in (("calls", [setup["worker"], "batch"]), ("broken", ["false"])):
     batch.register_job_definition(jobDefinitionName=name, type="container",
         retryStrategy=dict(attempts=5, evaluateOnExit=setup["rules"]),
         containerProperties=dict(image=setup["image"], command=command, environment=setup["environment"],
-            secrets=[dict(name="TOKEN", valueFrom=secret + ":TOKEN::")],
+            secrets=[dict(name=key, valueFrom=f"{{secret}}:{{key}}::") for key in ("TOKEN", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY")],
             resourceRequirements=[dict(type="VCPU", value="1"), dict(type="MEMORY", value="1024")]))
 "#,
         setup = setup.to_string(),
@@ -97,7 +103,7 @@ fn docker() -> Option<String> {
     Some(said.lines().find_map(|line| line.strip_prefix("DOCKER_HOST="))?.to_owned())
 }
 
-fn batch(definition: &str) -> Engine {
+pub(super) fn batch(definition: &str) -> Engine {
     Engine::Batch(BatchEngine {
         queue: "queue".into(),
         job_definition: format!("{definition}:1"),
@@ -107,7 +113,7 @@ fn batch(definition: &str) -> Engine {
 }
 
 /// Publishes a function as a deploy would.
-fn publish(
+pub(super) fn publish(
     aws: &Aws,
     name: &str,
     entry: Entry,
@@ -129,7 +135,7 @@ fn publish(
     ));
 }
 
-fn clip(env: &TestEnv, name: &str) {
+pub(super) fn clip(env: &TestEnv, name: &str) {
     let made = Command::new("ffmpeg")
         .args(["-v", "error", "-f", "lavfi", "-i", "testsrc=s=160x90:r=25:d=1", "-c:v", "libx264"])
         .args(["-preset", "ultrafast", "-pix_fmt", "yuv420p", name])
@@ -138,7 +144,7 @@ fn clip(env: &TestEnv, name: &str) {
     assert!(made.unwrap().success());
 }
 
-fn frames(path: PathBuf) -> String {
+pub(super) fn frames(path: PathBuf) -> String {
     let probed = Command::new("ffprobe")
         .args(["-v", "error", "-count_packets", "-show_entries", "stream=nb_read_packets"])
         .args(["-of", "csv=p=0"])

@@ -1,9 +1,11 @@
 //! The target `aws` against a stand-in: what a deployment makes, keeps, mends and removes.
 
 mod calls;
+mod children;
 mod contract;
 mod deploy;
 mod faults;
+mod files;
 mod refused;
 pub mod standin;
 

@@ -21,7 +21,7 @@ What tests ask of it beside AWS:
 - /standin/faults?share=0.1 throttles, fails, delays or answers to nobody that share of all requests.
 - /standin/deny?action=batch:CreateJobQueue refuses an operation, with `code` in its own way; without
   an action none.
-- /standin/requests says how often each operation was asked for.
+- /standin/requests says how often each operation was asked for, and how many bytes came out of S3.
 
 It is a model of AWS made from its documents: it tests vdeploy's handling and is no evidence about AWS.
 """
@@ -471,6 +471,10 @@ def application(inner):
             return fault(inner, environ, start_response, service)
         if service == "s3" and environ.get("QUERY_STRING", "").startswith("versioning"):
             return renamed(inner, environ, start_response, b"GetBucketVersioningResponse", b"VersioningConfiguration")
+        if asked.startswith("s3:GET"):
+            body = b"".join(inner(environ, start_response))
+            REQUESTS["s3:bytes"] += len(body)
+            return [body]
         return inner(environ, start_response)
 
     return answer

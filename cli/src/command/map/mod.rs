@@ -1,5 +1,6 @@
 //! `vdeploy map`: one function, many inputs.
 
+mod files;
 mod glob;
 
 use std::fs::File;
@@ -11,6 +12,7 @@ use vdeploy_runtime::args::ArgsSchema;
 use vdeploy_runtime::catalog::Published;
 use vdeploy_runtime::client::{CallOptions, Client, Map, MapEvent, MapItem, MapOptions};
 use vdeploy_runtime::dispatch::local::{CallFilter, CallState};
+use vdeploy_runtime::storage::check_remote;
 use vdeploy_runtime::wire::{Failure, Outcome};
 
 use crate::error::{CliError, Exit, Result};
@@ -75,8 +77,14 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     let client = super::call::connect(settings).await?;
     let function = client.function(&args.function, None).await?;
     let prepared = prepare(&args, &function, settings)?;
+    let id = args.map_id.clone().unwrap_or_else(|| client.dispatcher().new_map_id());
+    let sender = client.sender(&function, args.force, args.map_id.is_some())?;
+    let (prepared, sent) = match sender {
+        Some(sender) => files::send(prepared, &sender, &id).await?,
+        None => (prepared, files::Sent::new()),
+    };
     let options = MapOptions {
-        id: args.map_id.clone(),
+        id: Some(id),
         ordered: args.ordered,
         call: CallOptions { overwrite: args.force, fresh: args.no_cache, ..CallOptions::default() },
     };
@@ -84,7 +92,7 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
     super::call::warn_of_shortfalls(&client, &function, settings);
     let refused = prepared.refused;
     let map = client.map(function, prepared.inputs()?, options);
-    let ended = Following::new(&client, map, total, &args, settings)?.follow().await;
+    let ended = Following::new(&client, map, (total, sent), &args, settings)?.follow().await;
     super::call::close(client, settings).await?;
     let ended = ended?;
     match (ended.stopped, ended.failed + refused) {
@@ -118,6 +126,7 @@ struct Ended {
 struct Following<'c, I> {
     client: &'c Client,
     map: Map<I>,
+    sent: files::Sent,
     view: MapView,
     args: &'c Args,
     settings: &'c Settings,
@@ -131,14 +140,25 @@ impl<'c, I: Iterator<Item = Value>> Following<'c, I> {
     fn new(
         client: &'c Client,
         map: Map<I>,
-        total: u64,
+        (total, sent): (u64, files::Sent),
         args: &'c Args,
         settings: &'c Settings,
     ) -> Result<Self> {
         let interrupts = Interrupts::listen()?;
         let view = MapView::new(settings.printer, total);
         let (failed, stopped, presses) = (0, None, 0);
-        Ok(Following { client, map, view, args, settings, failed, stopped, interrupts, presses })
+        Ok(Following {
+            client,
+            map,
+            sent,
+            view,
+            args,
+            settings,
+            failed,
+            stopped,
+            interrupts,
+            presses,
+        })
     }
 
     /// Goes on until all calls have ended.
@@ -149,7 +169,12 @@ impl<'c, I: Iterator<Item = Value>> Following<'c, I> {
                 event = self.map.next() => match event {
                     None => break,
                     Some(Ok(MapEvent::Call(index, event))) => self.view.call(index, &event),
-                    Some(Ok(MapEvent::Item(item))) => self.item(&item).await?,
+                    Some(Ok(MapEvent::Item(mut item))) => {
+                        if let Some(sent) = self.sent.remove(&item.index) {
+                            self.client.fetch_files(sent, &mut item.outcome).await?;
+                        }
+                        self.item(&item).await?;
+                    }
                     Some(Err(error)) => return Err(error.into()),
                 },
                 () = self.interrupts.pressed() => self.interrupted().await?,
@@ -247,7 +272,7 @@ fn prepare(args: &Args, function: &Published, settings: &Settings) -> Result<Pre
     let mut writer = io::BufWriter::new(prepared.file.try_clone()?);
     let names = if args.starmap { Some(argument_names(&schema, function)?) } else { None };
     for input in inputs(args, names, &settings.folder)? {
-        let checked = input.and_then(|input| check(input, args, &schema, settings));
+        let checked = input.and_then(|input| check(input, args, (function, &schema), settings));
         match checked {
             Ok(values) => {
                 writeln!(writer, "{values}")?;
@@ -358,7 +383,12 @@ fn glob(
     })))
 }
 
-fn check(input: Input, args: &Args, schema: &ArgsSchema<'_>, settings: &Settings) -> Result<Value> {
+fn check(
+    input: Input,
+    args: &Args,
+    (function, schema): (&Published, &ArgsSchema<'_>),
+    settings: &Settings,
+) -> Result<Value> {
     let named = |failure: Failure| {
         let mut error = CliError::from(failure);
         error.exit = Exit::Usage;
@@ -372,6 +402,7 @@ fn check(input: Input, args: &Args, schema: &ArgsSchema<'_>, settings: &Settings
         object.extend(input.values.clone());
     }
     schema.check(&values).map_err(named)?;
+    check_remote(&function.function, schema, &values).map_err(named)?;
     schema.resolve_paths(&mut values, &settings.folder);
     Ok(values)
 }

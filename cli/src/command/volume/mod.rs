@@ -94,9 +94,6 @@ fn explain(error: VolumesError) -> CliError {
         VolumesError::NotEmpty(name) => {
             plain.hint(format!("delete its files too with `vdeploy volume delete {name} -y`"))
         }
-        VolumesError::Fixed(name) => {
-            plain.hint(format!("make a new one, and copy the files of `{name}` to it"))
-        }
         VolumesError::Aws(error) => {
             let failed = CliError::failed(error.to_string()).cause(&error.cause);
             match error.hint() {

@@ -5,7 +5,7 @@ use crate::settings::Settings;
 
 /// Give a volume another name
 ///
-/// Its files stay as they are. Manifests and arguments that name it have to be changed.
+/// Its files stay as they are; in a bucket, the store copies them. Manifests and arguments that name it have to be changed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The volume

@@ -36,6 +36,8 @@ pub use names::{Names, secret};
 pub const ROOT: &str = "vdeploy/";
 /// Prefixes whose objects may expire: what is known of calls.
 pub const EXPIRING: [&str; 3] = ["vdeploy/calls/", "vdeploy/maps/", "vdeploy/files/"];
+/// The tag of everything that belongs to an app: its name.
+pub const APP_TAG: &str = "vdeploy:app";
 /// The volume that every environment has: files that come and go with calls.
 pub const CALL_FILES: &str = "vdeploy-files";
 /// The fewest and the most calls of one array job.

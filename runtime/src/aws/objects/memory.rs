@@ -164,6 +164,11 @@ impl Memory {
         Ok(())
     }
 
+    pub(super) async fn touch(&self, key: &str, metadata: Metadata) -> Result<()> {
+        let stored = self.stored("copy", key)?;
+        self.held().store(key, stored.bytes, metadata, &Condition::Always).map(drop)
+    }
+
     pub(super) async fn begin(&self, key: &str, metadata: Metadata) -> Result<String> {
         let mut held = self.held();
         let id = held.new_etag();

@@ -31,6 +31,30 @@ enum Store {
     Memory(memory::Memory),
 }
 
+/// A range of an object, piece after piece.
+#[derive(Debug)]
+pub(crate) enum RangeStream {
+    /// As it comes over the network.
+    S3(s3::Pieces),
+    /// What is left.
+    #[cfg(test)]
+    Memory(Bytes),
+}
+
+impl RangeStream {
+    /// What comes next; none when all has come. Fails when less than all comes.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
+        match self {
+            RangeStream::S3(pieces) => pieces.next().await,
+            #[cfg(test)]
+            RangeStream::Memory(left) => {
+                let piece = left.split_to(left.len().min(100_000));
+                Ok(Some(piece).filter(|piece| !piece.is_empty()))
+            }
+        }
+    }
+}
+
 /// What a user may note beside an object's bytes.
 pub type Metadata = HashMap<String, String>;
 
@@ -160,21 +184,24 @@ impl Bucket {
         either!(self, store => store.range(key, from, to, etag))
     }
 
-    /// The same in the pieces that it came in, which spares a copy of large ranges.
-    pub(crate) async fn range_in_pieces(
+    /// The same as it comes, which takes no room for large ranges.
+    pub(crate) async fn stream(
         &self,
         key: &str,
         from: u64,
         to: u64,
         etag: &str,
-    ) -> Result<Vec<Bytes>> {
+    ) -> Result<RangeStream> {
         match &self.store {
             Store::S3(client) => {
                 let store = s3::S3 { client, bucket: &self.name };
-                store.range_in_pieces(key, from, to, Some(etag)).await
+                store.stream(key, from, to, Some(etag)).await.map(RangeStream::S3)
             }
             #[cfg(test)]
-            Store::Memory(store) => Ok(vec![store.range(key, from, to, Some(etag)).await?]),
+            Store::Memory(store) => {
+                let bytes = store.range(key, from, to, Some(etag)).await?;
+                Ok(RangeStream::Memory(bytes))
+            }
         }
     }
 
@@ -250,6 +277,11 @@ impl Bucket {
     /// Copies an object of at most 5 GiB within the store, with what is noted beside it.
     pub async fn copy(&self, from: &str, to: &str) -> Result<()> {
         either!(self, store => store.copy(from, to))
+    }
+
+    /// Makes an object of at most 5 GiB new again, with what is noted beside it, which is `metadata`.
+    pub async fn touch(&self, key: &str, metadata: Metadata) -> Result<()> {
+        either!(self, store => store.touch(key, metadata))
     }
 
     /// Begins an object that is written in parts, and returns the upload's id.

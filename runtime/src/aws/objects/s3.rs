@@ -5,7 +5,8 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{
-    CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier, Tag, Tagging,
+    CompletedMultipartUpload, CompletedPart, Delete, MetadataDirective, ObjectIdentifier, Tag,
+    Tagging,
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -17,6 +18,30 @@ use crate::aws::error::{AwsError, AwsErrorKind, Named};
 pub(super) struct S3<'s> {
     pub(super) client: &'s Client,
     pub(super) bucket: &'s str,
+}
+
+/// A range that is on its way.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    doing: String,
+    body: ByteStream,
+    came: u64,
+    wanted: u64,
+}
+
+impl Pieces {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
+        let broken =
+            |cause: String| AwsError::new(self.doing.clone(), AwsErrorKind::Network, cause);
+        match self.body.try_next().await.map_err(|error| broken(error.to_string()))? {
+            Some(piece) => {
+                self.came += piece.len() as u64;
+                Ok(Some(piece))
+            }
+            None if self.came == self.wanted => Ok(None),
+            None => Err(broken(format!("{} of {} bytes came", self.came, self.wanted))),
+        }
+    }
 }
 
 impl S3<'_> {
@@ -58,38 +83,33 @@ impl S3<'_> {
         to: u64,
         etag: Option<&str>,
     ) -> Result<Bytes> {
-        let mut pieces = self.range_in_pieces(key, from, to, etag).await?;
+        let mut stream = self.stream(key, from, to, etag).await?;
+        let mut pieces = Vec::new();
+        while let Some(piece) = stream.next().await? {
+            pieces.push(piece);
+        }
         Ok(match pieces.len() {
             1 => pieces.remove(0),
             _ => pieces.concat().into(),
         })
     }
 
-    pub(super) async fn range_in_pieces(
+    pub(super) async fn stream(
         &self,
         key: &str,
         from: u64,
         to: u64,
         etag: Option<&str>,
-    ) -> Result<Vec<Bytes>> {
+    ) -> Result<Pieces> {
+        let doing = self.doing("read", key);
         if from >= to {
-            return Ok(Vec::new());
+            return Ok(Pieces { doing, body: ByteStream::default(), came: 0, wanted: 0 });
         }
         let request = self.client.get_object().bucket(self.bucket).key(key);
         let request = request.range(format!("bytes={from}-{}", to - 1));
         let sent = request.set_if_match(etag.map(Into::into)).send().await;
-        let mut body = self.failed("read", key, sent)?.body;
-        let broken =
-            |cause: String| AwsError::new(self.doing("read", key), AwsErrorKind::Network, cause);
-        let (mut pieces, mut came) = (Vec::new(), 0);
-        while let Some(piece) = body.try_next().await.map_err(|error| broken(error.to_string()))? {
-            came += piece.len() as u64;
-            pieces.push(piece);
-        }
-        if came == to - from {
-            return Ok(pieces);
-        }
-        Err(broken(format!("{came} of {} bytes came", to - from)))
+        let body = self.failed("read", key, sent)?.body;
+        Ok(Pieces { doing, body, came: 0, wanted: to - from })
     }
 
     async fn body(&self, key: &str, body: ByteStream) -> Result<Bytes> {
@@ -171,6 +191,14 @@ impl S3<'_> {
         let request = self.client.copy_object().bucket(self.bucket).key(to);
         let sent = request.copy_source(self.source(from)).send().await;
         self.failed("copy", from, sent).map(drop)
+    }
+
+    pub(super) async fn touch(&self, key: &str, metadata: Metadata) -> Result<()> {
+        let request = self.client.copy_object().bucket(self.bucket).key(key);
+        // A copy onto itself is refused unless something is replaced.
+        let request = request.metadata_directive(MetadataDirective::Replace);
+        let sent = request.set_metadata(Some(metadata)).copy_source(self.source(key)).send().await;
+        self.failed("copy", key, sent).map(drop)
     }
 
     pub(super) async fn begin(&self, key: &str, metadata: Metadata) -> Result<String> {

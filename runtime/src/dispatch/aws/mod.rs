@@ -98,7 +98,8 @@ impl AwsDispatcher {
         match &group.engine {
             Engine::Batch(engine) => {
                 let Inner { batch, .. } = &*self.inner;
-                let submitted = batch::submit(batch, engine, id, &group.environment, group.size);
+                let whose = (&*group.environment, &*group.function.app);
+                let submitted = batch::submit(batch, engine, id, whose, group.size);
                 let job = match submitted.await {
                     Ok(job) => job,
                     Err(error) => {

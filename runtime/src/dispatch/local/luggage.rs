@@ -217,6 +217,7 @@ mod tests {
             overwrite: false,
             checkpoint: None,
             folder: folder.join("calls/c-1"),
+            ranged: Default::default(),
         }
     }
 

@@ -5,6 +5,7 @@ mod attempts;
 mod attendance;
 mod body;
 mod container;
+mod elsewhere;
 
 mod executor;
 mod id;
@@ -32,6 +33,7 @@ pub use admission::{Difference, Placement};
 pub use attendance::Attendance;
 pub use container::LABEL_HOME;
 pub(crate) use container::{OUTPUT, SOCKET};
+pub use elsewhere::Elsewhere;
 pub use executor::{Interest, Mode};
 pub(crate) use id::ordered_id;
 pub use listing::CallFilter;

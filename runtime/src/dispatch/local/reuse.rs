@@ -106,7 +106,7 @@ impl Reusable {
                 }
                 Direction::Input => {
                     let path = self.files.locate(&text).ok()?;
-                    inputs.push(hex(&content_hash(&path, &self.index, &self.cancel).ok()?));
+                    inputs.push(hex(&content_hash(&path, Some(&self.index), &self.cancel).ok()?));
                 }
             }
         }

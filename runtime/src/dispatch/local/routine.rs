@@ -134,7 +134,7 @@ fn with_handler(caller: &FunctionSpec, handler: String) -> Result<FunctionSpec, 
     Ok(function)
 }
 
-fn apply(settings: ChildSettings, function: &mut FunctionSpec) {
+pub(super) fn apply(settings: ChildSettings, function: &mut FunctionSpec) {
     if let Some(retries) = settings.retries {
         function.retries = retries;
     }
@@ -146,7 +146,7 @@ fn apply(settings: ChildSettings, function: &mut FunctionSpec) {
     }
 }
 
-fn check(inputs: &[Value], function: &FunctionSpec, first: u64) -> Result<(), Failure> {
+pub(super) fn check(inputs: &[Value], function: &FunctionSpec, first: u64) -> Result<(), Failure> {
     let Some(schema) = &function.schema else { return Ok(()) };
     let schema = ArgsSchema::compile(schema)?;
     for (index, input) in (first..).zip(inputs) {
@@ -160,7 +160,7 @@ fn check(inputs: &[Value], function: &FunctionSpec, first: u64) -> Result<(), Fa
 
 /// A function in a container sees no files of this machine, and calls that it makes must not see
 /// them for it.
-fn stays_in_volumes(inputs: &[Value], function: &FunctionSpec) -> Result<(), Failure> {
+pub(super) fn stays_in_volumes(inputs: &[Value], function: &FunctionSpec) -> Result<(), Failure> {
     let Some(schema) = file_schema(function) else { return Ok(()) };
     let schema = ArgsSchema::compile(&schema)?;
     let named = inputs.iter().flat_map(|input| {
@@ -175,7 +175,7 @@ fn stays_in_volumes(inputs: &[Value], function: &FunctionSpec) -> Result<(), Fai
     })
 }
 
-fn not_found(error: &CatalogError) -> Failure {
+pub(super) fn not_found(error: &CatalogError) -> Failure {
     let mut failure = Failure::new(FailureKind::Handler, error.to_string());
     failure.hint = error.hint();
     match std::error::Error::source(error) {
@@ -184,7 +184,7 @@ fn not_found(error: &CatalogError) -> Failure {
     }
 }
 
-fn accepted(placement: Placement) -> Result<Accepted, Failure> {
+pub(super) fn accepted(placement: Placement) -> Result<Accepted, Failure> {
     match placement {
         Placement::New(call) | Placement::Open(call) => Ok(Accepted { call, outcome: None }),
         Placement::Done { call, outcome, .. } => Ok(Accepted { call, outcome: Some(outcome) }),

@@ -233,6 +233,8 @@ mod tests {
             volumes: Default::default(),
             secrets: Vec::new(),
             source: None,
+            buckets: Default::default(),
+            downloads: Default::default(),
             scaling: Scaling::default(),
             cache: false,
             with: Default::default(),

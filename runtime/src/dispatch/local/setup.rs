@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::container::{Bind, ContainerPlan};
+use super::elsewhere::Elsewhere;
 use super::process_worker::Blueprint;
 use super::record::Ready;
 use super::reuse::Reusable;
@@ -23,6 +24,7 @@ use crate::handlers::builtin;
 use crate::home::Home;
 use crate::secret::{Edition, SecretStore};
 use crate::storage::Files;
+use crate::storage::remote::Remote;
 use crate::wire::VERSION;
 use crate::worker::frame::Serve;
 
@@ -62,6 +64,8 @@ pub struct Setup {
     pub capacity: Capacity,
     /// What the whole machine costs an hour, in any currency.
     pub price_per_hour: Option<f64>,
+    /// Where functions are found by name that calls call, if not on this machine.
+    pub elsewhere: Option<Elsewhere>,
     /// What runs containers.
     pub engine: EngineAddress,
     /// Where a test wants this process to die.
@@ -77,8 +81,10 @@ impl Setup {
     ) -> io::Result<Blueprint> {
         let home = self.home.environment(environment);
         let source = function.source.as_ref().map(|hash| home.sources().join(hash));
-        let secrets =
-            SecretStore::of(&home).get_all(&function.secrets).map_err(io::Error::other)?;
+        let store = SecretStore::of(&home);
+        let secrets = store.get_all(&function.secrets).map_err(io::Error::other)?;
+        let remote = Remote::of(function, file_schema(function), &store, self.elsewhere.clone());
+        let remote = Arc::new(remote.map_err(io::Error::other)?);
         let mut values = Vec::new();
         let mut env = match &function.container {
             Some(_) => Vec::new(),
@@ -122,13 +128,15 @@ impl Setup {
             container,
             env,
             secrets: values,
+            remote,
             serve,
         })
     }
 
     /// Which secrets a worker of `function` would be started with now.
     pub(super) fn secrets(&self, environment: &str, function: &FunctionSpec) -> Edition {
-        SecretStore::of(&self.home.environment(environment)).edition(&function.secrets)
+        let store = SecretStore::of(&self.home.environment(environment));
+        store.edition(&function.needed_secrets())
     }
 
     /// What is needed to find out whether an earlier call of `function` was like this one.

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::Rational;
 use super::filter::HdrTransfer;
+use super::input::{self, Source};
 use super::pixel::HdrMetadata;
-use super::{Rational, input};
 
 pub use self::parse::{parse, parse_first_frame};
 
@@ -225,9 +226,9 @@ pub enum Count {
     Frames,
 }
 
-/// The arguments that describe `path`; `format` is taken for granted where it is given.
-pub fn args(path: &Path, count: Count, format: Option<&str>) -> Vec<OsString> {
-    let mut args = input::guards();
+/// The arguments that describe `source`; `format` is taken for granted where it is given.
+pub fn args(source: &Source, count: Count, format: Option<&str>) -> Vec<OsString> {
+    let mut args = source.guards();
     args.extend(format.into_iter().flat_map(|format| ["-f".into(), OsString::from(format)]));
     args.extend(["-of", "json", "-show_format", "-show_streams"].map(OsString::from));
     match count {
@@ -238,7 +239,7 @@ pub fn args(path: &Path, count: Count, format: Option<&str>) -> Vec<OsString> {
         Count::Packets => args.push("-count_packets".into()),
         Count::Frames => args.push("-count_frames".into()),
     }
-    args.push(input::url(path));
+    args.push(source.url());
     args
 }
 

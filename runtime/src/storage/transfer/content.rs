@@ -15,11 +15,11 @@ use super::{now, threads};
 use crate::storage::tree::{Kind, stat_of, stat_path};
 
 /// The hash of the file at `path`: SHA-256 over its size and the SHA-256 of each of its blocks.
-/// Hashes are remembered in the database `index`, so that the next look at an unchanged file only
+/// Hashes are remembered in the database `index`, if there is one, so that the next look at an unchanged file only
 /// asks when it was changed. Blocks until the file is read; memory doesn't grow with it.
 pub(crate) fn content_hash(
     path: &Path,
-    index: &Path,
+    index: Option<&Path>,
     cancel: &CancellationToken,
 ) -> io::Result<[u8; 32]> {
     // Opening a pipe would wait for its other end.
@@ -30,7 +30,7 @@ pub(crate) fn content_hash(
     }
     let (read_at, source) = (now(), File::open(path)?);
     let stat = stat_of(&source)?;
-    let mut remembered = Index::open(Some(index));
+    let mut remembered = Index::open(index);
     if let Some(hash) = remembered.get(&stat) {
         return Ok(hash.0);
     }
@@ -65,7 +65,7 @@ mod tests {
         let hash = |name: &str, bytes: &[u8]| {
             let path = dir.path().join(name);
             std::fs::write(&path, bytes).unwrap();
-            content_hash(&path, &index, &CancellationToken::new()).unwrap()
+            content_hash(&path, Some(&index), &CancellationToken::new()).unwrap()
         };
         let long = vec![7; 3 << 20];
         assert_eq!(hash("a", &long), hash("b", &long));
@@ -77,7 +77,7 @@ mod tests {
     fn what_is_no_file_has_no_content() {
         let dir = tempfile::tempdir().unwrap();
         let index = dir.path().join("index.db");
-        let hash = |path: &Path| content_hash(path, &index, &CancellationToken::new());
+        let hash = |path: &Path| content_hash(path, Some(&index), &CancellationToken::new());
         assert!(hash(dir.path()).is_err());
         assert!(hash(&dir.path().join("missing")).is_err());
     }

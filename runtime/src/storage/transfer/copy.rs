@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::blocks::Work;
 use super::hash::ContentHash;
 use super::job::{Copy, Job};
-use super::part::Part;
+use super::part::{Part, Safety};
 use super::scan::Item;
 use super::{Event, Failed, Run, Summary, TransferError, now, threads};
 use crate::storage::place::Existing;
@@ -88,7 +88,7 @@ impl Run<'_> {
             return tally.fail(item, changed());
         }
         let existing = if self.transfer.overwrite { Existing::Replace } else { Existing::Keep };
-        match part.finish(self.transfer.to, &item.to, &stat, existing) {
+        match part.finish(self.transfer.to, &item.to, &stat, existing, Safety::OnDisk) {
             Ok(placed) => {
                 let mut index = self.index();
                 index.remember(stat, hash, read_at);

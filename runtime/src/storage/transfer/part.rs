@@ -15,6 +15,16 @@ use super::super::place::{Existing, Place, place};
 use super::super::staging;
 use super::super::tree::{Stat, Tree, stat_of};
 
+/// What a power cut may cost that comes when a part has just been put in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Safety {
+    /// Nothing: it is on disk before that.
+    OnDisk,
+    /// The file, of which there is another: the system writes it when it has time, as it does with
+    /// what any tool downloads. Waiting for the disk would take longer than the network.
+    OnItsWay,
+}
+
 /// How often to start over when another transfer removes the folder or the part meanwhile.
 const ATTEMPTS: usize = 16;
 
@@ -83,21 +93,23 @@ impl Part {
         false
     }
 
-    /// Puts the part in its place as a file like `like`, surviving a power cut. Returns what is
-    /// there then.
+    /// Puts the part in its place as a file like `like`. Returns what is there then.
     pub(super) fn finish(
         self,
         tree: &Tree,
         destination: &VolumePath,
         like: &Stat,
         existing: Existing,
+        safety: Safety,
     ) -> io::Result<Stat> {
         self.file.set_len(like.size)?;
         rustix::fs::fchmod(&self.file, Mode::from_raw_mode(like.mode))?;
         let mtime = timespec(like.mtime);
         let times = Timestamps { last_access: mtime, last_modification: mtime };
         rustix::fs::futimens(&self.file, &times)?;
-        self.file.sync_all()?;
+        if safety == Safety::OnDisk {
+            self.file.sync_all()?;
+        }
         let (folder, name) = destination.split().ok_or(io::ErrorKind::IsADirectory)?;
         tree.make_folder(&folder, 0o777)?;
         let folder = tree.folder(&folder)?;
@@ -173,7 +185,8 @@ mod tests {
         let part = Part::open(&tree, &path("a/clip")).unwrap();
         part.write(b"whole", 0).unwrap();
         let like = Stat { size: 5, mode: 0o640, ..stat_of(part.file()).unwrap() };
-        let placed = part.finish(&tree, &path("a/clip"), &like, Existing::Keep).unwrap();
+        let placed =
+            part.finish(&tree, &path("a/clip"), &like, Existing::Keep, Safety::OnItsWay).unwrap();
         assert_eq!((placed.size, placed.mode, placed.mtime), (5, 0o640, like.mtime));
         assert_eq!(std::fs::read(dir.path().join("a/clip")).unwrap(), b"whole");
         assert_eq!(Part::open(&tree, &path("a/clip")).unwrap().found(), 0);

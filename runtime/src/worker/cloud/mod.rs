@@ -23,12 +23,14 @@ pub(super) use batch::serve as serve_batch;
 pub(super) use lambda::serve as serve_lambda;
 
 use crate::aws::calls::{Ended, Group, Ledger, Status};
+use crate::aws::catalog::AwsCatalog;
 use crate::aws::layout::{CallPlace, Engine, variables};
 use crate::aws::{Aws, AwsError};
 use crate::client::{Client, ClientError};
 use crate::clock;
 use crate::dispatch::What;
-use crate::dispatch::local::{AttemptRecord, LocalDispatcher, NewCall};
+use crate::dispatch::aws::AwsDispatcher;
+use crate::dispatch::local::{AttemptRecord, Elsewhere, LocalDispatcher, NewCall, Setup};
 use crate::environment::variable;
 use crate::home::Home;
 use crate::secret::{SecretStore, SecretValue};
@@ -45,10 +47,11 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// A container that serves calls of one function.
 struct Door {
-    aws: Aws,
     ledger: Ledger,
     settings: Settings,
     client: Client,
+    /// What its calls call by name.
+    elsewhere: Elsewhere,
 }
 
 /// How an attempt is served.
@@ -108,9 +111,16 @@ impl Door {
         std::fs::create_dir_all(settings.home.environment(&settings.environment).volumes())?;
         write_secrets(&settings)?;
         let aws = Aws::load(None).await;
-        let ledger = Ledger::new(aws.bucket(bucket), &settings.environment);
-        let client = Client::connect(settings.setup()?, &settings.environment)?;
-        Ok(Door { aws, ledger, settings, client })
+        let (name, environment) = (bucket, &settings.environment);
+        let bucket = aws.bucket(&name);
+        let elsewhere = Elsewhere::new(
+            AwsCatalog::new(bucket.clone(), environment),
+            AwsDispatcher::new(&aws, &name, environment),
+        );
+        let setup = Setup { elsewhere: Some(elsewhere.clone()), ..settings.setup()? };
+        let client = Client::connect(setup, environment)?;
+        let ledger = Ledger::new(bucket, environment);
+        Ok(Door { ledger, settings, client, elsewhere })
     }
 
     /// Ends the worker, and leaves nothing behind.
@@ -146,8 +156,15 @@ impl Door {
         if let Some(failure) = last_failure_of_too_many(&status, group.function.retries.max) {
             return self.end(place, &group, Outcome::Failed { failure }, &status).await;
         }
+        if !status.attempts.is_empty() {
+            self.elsewhere.end(&id, false).await?;
+        }
         let call = Call { door: self, place, group, terms };
-        call.run(status).await
+        let served = call.run(status).await?;
+        if self.elsewhere.take_used() {
+            self.elsewhere.end(&id, matches!(served, Served::Ended(_))).await?;
+        }
+        Ok(served)
     }
 
     /// Records an outcome, unless there is one: then that is the outcome.
@@ -186,13 +203,13 @@ impl Call<'_> {
     async fn run(self, status: Status) -> Result<Served, DoorError> {
         let Door { ledger, client, .. } = self.door;
         let id = self.place.id();
-        let mut args = ledger.args(self.place, &self.group).await?;
+        let args = ledger.args(self.place, &self.group).await?;
         let checkpoint = ledger.checkpoint(self.place).await?;
         let queue = self.door.queue();
         let log = queue.log(&id);
         let mut publisher = Publisher::new(ledger, self.place, log, status.clone());
         publisher.start_attempt(clock::now());
-        let staging = Stage::bring_in(self.door, &self.group, &mut args, publisher.progress());
+        let staging = Stage::bring_in(self.door, &self.group, &args, publisher.progress());
         let staged = publisher.while_flushing(staging).await;
         let stage = match staged {
             Ok(stage) => stage,
@@ -208,14 +225,9 @@ impl Call<'_> {
         };
         let record = client.record(&id).await?;
         let outcome = match outcome {
-            Outcome::Succeeded { mut result, artifacts, cached_from } => {
+            Outcome::Succeeded { result, artifacts, cached_from } => {
                 let keys = ledger.group_keys(&self.place.group).artifacts(self.place.index);
-                let sent = stage.bring_back(
-                    self.door,
-                    &keys,
-                    (&mut result, artifacts),
-                    publisher.progress(),
-                );
+                let sent = stage.bring_back(self.door, &keys, artifacts, publisher.progress());
                 match publisher.while_flushing(sent).await {
                     Ok(artifacts) => Outcome::Succeeded { result, artifacts, cached_from },
                     Err(failure) => Outcome::Failed { failure },

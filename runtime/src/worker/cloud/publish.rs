@@ -16,13 +16,14 @@ use crate::aws::layout::CallPlace;
 use crate::aws::objects::{Condition, Metadata};
 use crate::client::Client;
 use crate::dispatch::local::CallRecord;
+use crate::storage::remote::carry::Tell;
 use crate::wire::{CallId, Failure, FailureKind, Progress};
 
 /// Bytes at which a part of the log is followed by another; until then it is replaced as it grows.
 const PART: usize = 256 << 10;
 
 /// The last that was heard of a call, from whoever hears it.
-pub(super) type Heard = Arc<Mutex<Option<Progress>>>;
+type Heard = Arc<Mutex<Option<Progress>>>;
 
 /// Tells the bucket what is new, when told to. What can't be told now is told the next time.
 pub(super) struct Publisher {
@@ -67,8 +68,12 @@ impl Publisher {
         &self.status
     }
 
-    pub(super) fn progress(&self) -> Heard {
-        Arc::clone(&self.heard)
+    /// Takes progress from whoever makes some.
+    pub(super) fn progress(&self) -> Tell {
+        let heard = Arc::clone(&self.heard);
+        Arc::new(move |progress| {
+            *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        })
     }
 
     pub(super) fn heard(&self, progress: Progress) {

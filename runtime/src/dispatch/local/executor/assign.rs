@@ -90,6 +90,7 @@ impl Executor {
             checkpoint: call.checkpoint,
             folder: self.setup.home.call(&call.id.0),
             call: call.id,
+            ranged: BTreeMap::new(),
         };
         worker.current = Some(running);
         worker.idle_until = None;

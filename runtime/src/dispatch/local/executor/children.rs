@@ -15,7 +15,7 @@ use crate::catalog::Catalog;
 use crate::dispatch::local::routine::Caller;
 use crate::dispatch::{Told, What};
 use crate::wire::CallId;
-use crate::worker::frame::{Batch, ToWorker};
+use crate::worker::frame::{Batch, Routine, ToWorker};
 
 impl Executor {
     /// Records the calls of a batch and tells the worker what became of them.
@@ -24,14 +24,28 @@ impl Executor {
         let Some(function) = self.functions.get(&worker.function) else { return };
         let Some(running) = worker.current.as_mut() else { return };
         let map = map_id(&running.id, running.attempt, &batch);
+        let by_name = matches!(batch.routine, Routine::Function { .. });
+        let elsewhere = self.setup.elsewhere.clone().filter(|_| by_name);
         if batch.first == 0 {
-            let (events, told) = mpsc::unbounded_channel();
-            self.watchers.push(Subscription { interest: Interest::Map(map.clone()), events });
+            let told = match &elsewhere {
+                Some(elsewhere) => elsewhere.watch(&map),
+                None => {
+                    let (events, told) = mpsc::unbounded_channel();
+                    let interest = Interest::Map(map.clone());
+                    self.watchers.push(Subscription { interest, events });
+                    told
+                }
+            };
             let mut task = JoinSet::new();
             task.spawn(pass_on(batch.map, told, worker.requests.clone()));
             running.children.insert(
                 batch.map,
-                ChildMap { id: map.clone(), cancelled: Arc::default(), _events: task },
+                ChildMap {
+                    id: map.clone(),
+                    cancelled: Arc::default(),
+                    elsewhere: elsewhere.clone(),
+                    _events: task,
+                },
             );
         }
         let environment = &function.callee.environment;
@@ -50,7 +64,13 @@ impl Executor {
         self.in_flight += 1;
         tokio::spawn(async move {
             let number = batch.map;
-            let signal = match caller.place(batch, map, &writer).await {
+            let placed = match (elsewhere, batch.routine.clone()) {
+                (Some(elsewhere), Routine::Function { name }) => {
+                    Ok(elsewhere.place(caller, batch, &name, &map).await)
+                }
+                _ => caller.place(batch, map, &writer).await,
+            };
+            let signal = match placed {
                 Ok(accepted) => {
                     failpoint.hit("child");
                     // The worker is gone only when nobody waits for the answer.
@@ -72,6 +92,9 @@ impl Executor {
         // found by the write.
         map.cancelled.store(true, Ordering::Release);
         let id = map.id.clone();
+        if let Some(elsewhere) = &map.elsewhere {
+            return elsewhere.cancel(&id);
+        }
         self.writer.post(move |queue| queue.request_cancel_map(&id));
         self.look();
     }

@@ -20,6 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::container;
+use super::elsewhere::Elsewhere;
 use super::process_worker::{News, Request};
 use super::queue::QueueError;
 use super::record::{Cancelling, KnownFunction, Ready};
@@ -193,6 +194,8 @@ struct ChildMap {
     id: String,
     /// Calls of it that are still being recorded are cancelled as well.
     cancelled: Arc<AtomicBool>,
+    /// Where its calls are, if not in this executor's queue.
+    elsewhere: Option<Elsewhere>,
     /// Ends with this.
     _events: JoinSet<()>,
 }

@@ -8,16 +8,16 @@ use bytes::Bytes;
 use super::check::{Alike, check_doubles, compare, remote_hash};
 use super::journal::Journal;
 use super::{
-    PART, Parts, Placed, Problem, Run, announce, blocking, fatal, hash_blocks, hash_pieces,
+    BlockHashing, PART, Parts, Placed, Problem, Run, announce, blocking, fatal, hash_blocks,
     noted_hash, part_ranges, read_part, summed,
 };
-use crate::aws::AwsErrorKind;
+use crate::aws::{AwsError, AwsErrorKind};
 use crate::storage::bucket::{BucketFile, file_stat, stat_of as noted_stat, to_io};
 use crate::storage::path::VolumePath;
 use crate::storage::place::Existing;
 use crate::storage::staging;
-use crate::storage::transfer::hash::{BlockHash, ContentHash};
-use crate::storage::transfer::part::{self, Part};
+use crate::storage::transfer::hash::{BLOCK, BlockHash, ContentHash};
+use crate::storage::transfer::part::{self, Part, Safety};
 use crate::storage::transfer::scan::Item;
 use crate::storage::transfer::{Event, Failed, Pair, Summary, TransferError, now};
 use crate::storage::tree::{Kind, Stat, Tree};
@@ -159,6 +159,14 @@ fn make_folders(tree: &Tree, folders: &[VolumePath]) -> Result<(), TransferError
     Ok(())
 }
 
+fn write_pieces(part: &Part, pieces: &[Bytes], mut at: u64) -> io::Result<()> {
+    pieces.iter().try_for_each(|piece| {
+        let from = at;
+        at += piece.len() as u64;
+        part.write(piece, from)
+    })
+}
+
 /// A file on its way.
 struct Fetch {
     run: Arc<Run>,
@@ -240,7 +248,8 @@ impl Fetch {
     ) -> Result<(Vec<BlockHash>, u64), Problem> {
         let (mut ranges, mut resumed) = (Parts::new(), 0);
         for (number, (start, end)) in part_ranges(self.file.size).enumerate() {
-            let room = self.run.room(end - start).await;
+            // Of a range no more than this is in memory, however long it is.
+            let room = self.run.room(2 * BLOCK).await;
             let here = arrived.contains(&number);
             if here {
                 resumed += end - start;
@@ -273,26 +282,37 @@ impl Fetch {
     ) -> Result<Vec<BlockHash>, Problem> {
         let bucket = self.run.remote.bucket();
         let key = self.key();
-        let got = bucket.range_in_pieces(&key, start, end, &self.file.etag);
-        let got = self.run.unless_stopped(got).await?;
-        let pieces: Vec<Bytes> = got.map_err(|error| match error.kind {
+        let failed = |error: AwsError| match error.kind {
             AwsErrorKind::Conflict => self.changed(),
             _ => self.unreadable(to_io(error)),
-        })?;
-        let this = Arc::clone(self);
-        blocking(move || {
-            let mut at = start;
-            let mut write = || {
-                for piece in &pieces {
-                    part.write(piece, at)?;
-                    at += piece.len() as u64;
-                }
-                journal.note(number)
-            };
-            write().map_err(|error| fatal(&this.item.to, error))?;
-            Ok(hash_pieces(&pieces))
-        })
-        .await
+        };
+        let asked = bucket.stream(&key, start, end, &self.file.etag);
+        let mut stream = self.run.unless_stopped(asked).await?.map_err(failed)?;
+        let (mut at, mut hashing) = (start, BlockHashing::default());
+        loop {
+            let (mut pieces, mut length) = (Vec::new(), 0);
+            while length < BLOCK
+                && let Some(piece) =
+                    self.run.unless_stopped(stream.next()).await?.map_err(failed)?
+            {
+                length += piece.len() as u64;
+                pieces.push(piece);
+            }
+            if pieces.is_empty() {
+                break;
+            }
+            // Written and hashed while the next are on their way.
+            let (this, part) = (Arc::clone(self), Arc::clone(&part));
+            hashing = blocking(move || {
+                hashing.add(&pieces);
+                let written = write_pieces(&part, &pieces, at);
+                written.map(|()| hashing).map_err(|error| fatal(&this.item.to, error))
+            })
+            .await?;
+            at += length;
+        }
+        journal.note(number).map_err(|error| fatal(&self.item.to, error))?;
+        Ok(hashing.finish())
     }
 
     /// What an earlier transfer left, as it is on disk.
@@ -303,7 +323,7 @@ impl Fetch {
     ) -> Result<Vec<BlockHash>, Problem> {
         let this = Arc::clone(self);
         blocking(move || {
-            let read = read_part(part.file(), range, &this.run.hasher);
+            let read = read_part(part.file(), range, &this.run);
             read.map(|(_, hashes)| hashes).map_err(|error| fatal(&this.item.to, error))
         })
         .await
@@ -342,8 +362,12 @@ impl Fetch {
         etag: &str,
         read_at: i128,
     ) -> Result<(), Problem> {
+        let safety = match self.existing {
+            Existing::Keep => Safety::OnItsWay,
+            Existing::Replace => Safety::OnDisk,
+        };
         let placed = part
-            .finish(&self.tree, &self.item.to, like, self.existing)
+            .finish(&self.tree, &self.item.to, like, self.existing, safety)
             .map_err(|error| fatal(&self.item.to, error))?;
         let mut index = self.run.index();
         index.remember(placed, hash, read_at);

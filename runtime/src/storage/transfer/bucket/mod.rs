@@ -94,6 +94,7 @@ struct Run {
     hasher: Hasher,
     /// In KiB.
     buffers: Arc<Semaphore>,
+    reused: Buffers,
     /// Cancelled with the transfer, and when nothing more can be written.
     stop: CancellationToken,
 }
@@ -117,8 +118,8 @@ impl Run {
     fn new(transfer: BucketTransfer, remote: BucketFolder) -> Self {
         let index = Mutex::new(Index::open(transfer.index.as_deref()));
         let buffers = Arc::new(Semaphore::new(BUFFERED >> 10));
-        let stop = transfer.cancel.child_token();
-        Run { transfer, remote, index, hasher: Hasher::default(), buffers, stop }
+        let (stop, reused) = (transfer.cancel.child_token(), Buffers::default());
+        Run { transfer, remote, index, hasher: Hasher::default(), buffers, reused, stop }
     }
 
     fn tell(&self, event: Event) {
@@ -257,42 +258,92 @@ fn part_ranges(size: u64) -> impl ExactSizeIterator<Item = (u64, u64)> {
 fn read_part(
     file: &File,
     (start, end): (u64, u64),
-    hasher: &Hasher,
+    run: &Run,
 ) -> io::Result<(Bytes, Vec<BlockHash>)> {
     use std::os::unix::fs::FileExt;
 
-    let mut bytes = vec![0; (end - start) as usize];
-    file.read_exact_at(&mut bytes, start)?;
-    let hashes = hash_blocks(&bytes, hasher);
-    Ok((bytes.into(), hashes))
+    let mut buffer = run.reused.take((end - start) as usize);
+    file.read_exact_at(&mut buffer.bytes, start)?;
+    let hashes = hash_blocks(&buffer.bytes, &run.hasher);
+    Ok((Bytes::from_owner(buffer), hashes))
 }
 
 fn hash_blocks(bytes: &[u8], hasher: &Hasher) -> Vec<BlockHash> {
     bytes.chunks(BLOCK as usize).map(|block| hasher.block(block)).collect()
 }
 
-/// The hashes of the blocks that pieces are together.
-fn hash_pieces(pieces: &[Bytes]) -> Vec<BlockHash> {
-    use sha2::{Digest, Sha256};
+/// The hashes of the blocks that pieces are together, one piece after another.
+#[derive(Default)]
+struct BlockHashing {
+    done: Vec<BlockHash>,
+    block: sha2::Sha256,
+    /// Bytes of the block so far.
+    filled: usize,
+}
 
-    let (mut hashes, mut block, mut filled) = (Vec::new(), Sha256::new(), 0);
-    for piece in pieces {
-        let mut rest = &piece[..];
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(rest.len().min(BLOCK as usize - filled));
-            block.update(now);
-            filled += now.len();
-            rest = later;
-            if filled == BLOCK as usize {
-                hashes.push(std::mem::take(&mut block).finalize().into());
-                filled = 0;
+impl BlockHashing {
+    fn add(&mut self, pieces: &[Bytes]) {
+        use sha2::Digest;
+
+        for piece in pieces {
+            let mut rest = &piece[..];
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(rest.len().min(BLOCK as usize - self.filled));
+                self.block.update(now);
+                self.filled += now.len();
+                rest = later;
+                if self.filled == BLOCK as usize {
+                    self.done.push(self.block.finalize_reset().into());
+                    self.filled = 0;
+                }
             }
         }
     }
-    if filled > 0 {
-        hashes.push(block.finalize().into());
+
+    fn finish(mut self) -> Vec<BlockHash> {
+        use sha2::Digest;
+
+        if self.filled > 0 {
+            self.done.push(self.block.finalize().into());
+        }
+        self.done
     }
-    hashes
+}
+
+/// Buffers that are used again: as many as were ever needed at the same time, and no heap that grows
+/// with what is sent.
+#[derive(Clone, Debug, Default)]
+struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// A buffer that goes back when its last user is done.
+struct Buffer {
+    bytes: Vec<u8>,
+    home: Buffers,
+}
+
+impl Buffers {
+    fn free(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, length: usize) -> Buffer {
+        let mut bytes = self.free().pop().unwrap_or_default();
+        bytes.resize(length, 0);
+        Buffer { bytes, home: self.clone() }
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.home.free().push(bytes);
+    }
 }
 
 /// Runs what reads, writes or hashes files where waiting is allowed.

@@ -254,7 +254,7 @@ impl Upload {
 
     async fn read(&self, range: (u64, u64)) -> Result<(bytes::Bytes, Vec<BlockHash>), Problem> {
         let (source, run) = (Arc::clone(&self.source), Arc::clone(&self.run));
-        let read = blocking(move || read_part(&source, range, &run.hasher)).await;
+        let read = blocking(move || read_part(&source, range, &run)).await;
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => changed(&self.item.from),
             _ => unreadable(&self.item.from, error),
