@@ -78,6 +78,7 @@ impl Rig {
             scratch: self.path("scratch"),
             artifacts: self.path("artifacts"),
             volumes: Default::default(),
+            ranged: Default::default(),
         };
         let files = Files::of(&invocation);
         let seen = Arc::clone(&self.progress);
