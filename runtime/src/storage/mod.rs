@@ -2,6 +2,7 @@
 //! at all.
 
 mod bucket;
+mod bucket_volumes;
 mod glob;
 mod path;
 mod place;
@@ -26,7 +27,8 @@ pub use reference::{FileRef, InputFile, OutputFile, RangedFile, ReferenceError};
 pub use remote::check as check_remote;
 pub use side::{Copying, Side};
 pub use staged::StagedOutput;
-pub use store::{BucketVolumes, VolumeStore, aws_error};
+pub use bucket_volumes::BucketVolumes;
+pub use store::{VolumeStore, aws_error};
 pub use tree::{Entry, Kind, Stat, Tree, stat_path};
 pub use volume::Volume;
 pub use volumes::{Contents, VolumeRecord, Volumes, VolumesError};
