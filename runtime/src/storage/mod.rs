@@ -21,13 +21,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use bucket::BucketFolder;
+pub use bucket_volumes::BucketVolumes;
 pub use glob::Pattern;
 pub use path::{VolumePath, VolumePathError};
 pub use reference::{FileRef, InputFile, OutputFile, RangedFile, ReferenceError};
 pub use remote::check as check_remote;
 pub use side::{Copying, Side};
 pub use staged::StagedOutput;
-pub use bucket_volumes::BucketVolumes;
 pub use store::{VolumeStore, aws_error};
 pub use tree::{Entry, Kind, Stat, Tree, stat_path};
 pub use volume::Volume;

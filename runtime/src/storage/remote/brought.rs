@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::Remote;
 use super::carry::{self, Tell, check_summary, transfer};
 use super::ranged::Held;
-use super::Remote;
 use crate::args::Direction;
 use crate::storage::transfer::Pair;
 use crate::storage::{BucketFolder, FileRef, Tree, VolumePath};
