@@ -33,8 +33,10 @@ pub enum AwsErrorKind {
     NotFound,
     /// It is there, or changed meanwhile, and the request was conditional.
     Conflict,
-    /// Too many requests, or too much of something.
+    /// Too many requests at a time.
     Throttled,
+    /// More of something than the account may have.
+    Quota,
     /// Another region, or none.
     Region,
     /// The service can't be reached.
@@ -90,6 +92,10 @@ impl AwsError {
             AwsErrorKind::Region => "name the region: `export AWS_REGION=us-east-1`",
             AwsErrorKind::Network => "see whether the service can be reached from here",
             AwsErrorKind::Throttled => "try again in a moment",
+            AwsErrorKind::Quota => {
+                "remove what nobody needs, or ask for more in the console's Service Quotas: \
+                 `aws service-quotas list-service-quotas --service-code …`"
+            }
             AwsErrorKind::NotFound | AwsErrorKind::Conflict | AwsErrorKind::Other => return None,
         };
         Some(hint.into())
@@ -144,8 +150,8 @@ where
         | "Throttling"
         | "ThrottlingException"
         | "TooManyRequestsException"
-        | "RequestLimitExceeded"
-        | "LimitExceededException" => Some(AwsErrorKind::Throttled),
+        | "RequestLimitExceeded" => Some(AwsErrorKind::Throttled),
+        code if is_quota(code) => Some(AwsErrorKind::Quota),
         "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraint" => {
             Some(AwsErrorKind::Region)
         }
@@ -160,6 +166,16 @@ where
         (Some(_), _) => AwsErrorKind::Other,
         (None, _) => without_answer(&chain(error)),
     })
+}
+
+/// Whether a code says that an account has as much of something as it may have. Services spell it
+/// differently: `LimitExceeded` (IAM), `ServiceQuotaExceededException` (Scheduler), `TooManyBuckets`.
+fn is_quota(code: &str) -> bool {
+    const OTHERS: [&str; 3] = ["TooManyBuckets", "TooManyRepositories", "MaximumQueueCount"];
+    code.contains("LimitExceeded")
+        || code.contains("QuotaExceeded")
+        || code.contains("StorageExceeded")
+        || OTHERS.contains(&code)
 }
 
 /// Why nothing was sent or came back. The client says it only in words.
@@ -206,6 +222,23 @@ impl fmt::Display for Named<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotas_are_told_from_too_many_requests() {
+        for code in [
+            "LimitExceeded",
+            "LimitExceededException",
+            "ServiceQuotaExceededException",
+            "CodeStorageExceededException",
+            "LaunchTemplateVersionLimitExceeded",
+            "TooManyBuckets",
+        ] {
+            assert!(is_quota(code), "{code}");
+        }
+        for code in ["Throttling", "TooManyRequestsException", "SlowDown"] {
+            assert!(!is_quota(code), "{code}");
+        }
+    }
 
     #[test]
     fn account_numbers_are_starred_and_the_lacking_permission_is_named() {

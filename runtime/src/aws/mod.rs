@@ -7,6 +7,7 @@ pub mod error;
 pub mod lambda;
 pub mod layout;
 pub mod objects;
+mod secrets;
 pub mod why;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};

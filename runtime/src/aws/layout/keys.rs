@@ -40,6 +40,16 @@ impl Keys {
         Some((app, file.strip_suffix(".json")?))
     }
 
+    /// The records of an app's images that were pushed.
+    pub fn images(&self, app: &str) -> String {
+        self.own(format_args!("apps/{app}/images/"))
+    }
+
+    /// The record of an image that was pushed.
+    pub fn image(&self, app: &str, image: &str) -> String {
+        format!("{}{image}.json", self.images(app))
+    }
+
     /// Everything about the state of `app`.
     pub fn state(&self, app: &str) -> String {
         self.own(format_args!("state/{app}/"))

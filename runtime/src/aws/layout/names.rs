@@ -51,6 +51,12 @@ impl Names {
         format!("vdeploy/{}/{}/{image}", self.environment, self.app).to_ascii_lowercase()
     }
 
+    /// The tag of an image in a repository that holds others too: 128 characters.
+    pub fn image_tag(&self, image: &str, content: &str) -> String {
+        let of_image = format!("{}-{}-{image}", self.environment, self.app);
+        format!("{}-{content}", shorten(&of_image, 127 - content.len()))
+    }
+
     /// The CloudWatch log group of a function.
     pub fn log_group(&self, function: &str) -> String {
         format!("/vdeploy/{}/{}/{function}", self.environment, self.app)
@@ -87,5 +93,7 @@ mod tests {
         assert_eq!((one.len(), other.len()), (64, 64));
         assert_ne!(one, other);
         assert_eq!(Names::of("main", "reel").lambda("probe"), "vdeploy-main-reel-probe");
+        assert_eq!(names.image_tag(&"b".repeat(63), "0123456789abcdef").len(), 128);
+        assert_eq!(Names::of("main", "reel").image_tag("cpu", "01"), "main-reel-cpu-01");
     }
 }

@@ -109,8 +109,8 @@ impl Door {
         }
         let settings = Settings::in_home(home)?;
         std::fs::create_dir_all(settings.home.environment(&settings.environment).volumes())?;
-        write_secrets(&settings)?;
         let aws = Aws::load(None).await;
+        write_secrets(&settings, &aws).await?;
         let (name, environment) = (bucket, &settings.environment);
         let bucket = aws.bucket(&name);
         let elsewhere = Elsewhere::new(
@@ -335,16 +335,21 @@ fn last_failure_of_too_many(status: &Status, retries: u32) -> Option<Failure> {
     status.attempts.last().filter(|_| over).and_then(|last| last.failure.clone())
 }
 
-/// Puts secrets where the executor looks for them. Their values are in the variables of this
-/// process; which are whose is in one more.
-fn write_secrets(settings: &Settings) -> Result<(), DoorError> {
+/// Brings the secrets that a deploy names: Batch puts their values into variables, and elsewhere, such
+/// as on Lambda, whose settings many may read, they are asked for.
+async fn write_secrets(settings: &Settings, aws: &Aws) -> Result<(), DoorError> {
     let Some(text) = variable(variables::SECRETS) else { return Ok(()) };
     let secrets: BTreeMap<String, Vec<String>> =
         serde_json::from_str(&text).map_err(|_| DoorError::Garbled(variables::SECRETS))?;
     let store = SecretStore::of(&settings.home.environment(&settings.environment));
     for (name, keys) in secrets {
-        let value = |key: String| Some((key.clone(), SecretValue::new(variable(&key)?)));
-        store.create(&name, keys.into_iter().filter_map(value).collect(), true, clock::now())?;
+        let given: Option<BTreeMap<_, _>> =
+            keys.iter().map(|key| Some((key.clone(), SecretValue::new(variable(key)?)))).collect();
+        let values = match given.filter(|given| !given.is_empty()) {
+            Some(given) => given,
+            None => aws.secret(&settings.environment, &name).await?,
+        };
+        store.create(&name, values, true, clock::now())?;
     }
     Ok(())
 }
