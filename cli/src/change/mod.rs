@@ -2,34 +2,38 @@
 //! apply, report.
 
 mod explain;
+mod images;
+mod keeps;
 mod site;
+mod store;
+mod target;
+mod undeployed;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use vdeploy_runtime::aws::layout::Engine;
-use vdeploy_runtime::catalog::{self, Published};
 use vdeploy_runtime::clock;
 use vdeploy_runtime::dispatch::local::{machine_capacity, tell_deployed};
 use vdeploy_runtime::home::EnvironmentHome;
 use vdeploy_runtime::storage::Contents;
-use vdeploy_runtime::suggestion::did_you_mean;
 
 pub(crate) use explain::holder_text;
-pub(crate) use site::{Guard, Site, Store};
+pub(crate) use images::{Images, all_images, builder, images};
+pub(crate) use keeps::{Guard, Keeps};
+pub(crate) use site::Site;
+pub(crate) use store::Store;
+pub(crate) use undeployed::undeployed_function;
 
 use crate::apply::{Applier, apply};
 use crate::desired::{ResourceSet, desired, desired_in_cloud};
 use crate::error::{CliError, Exit, Result};
 use crate::event::{Applied, Event};
-use crate::image::{Job, Owner};
-use crate::manifest::{self, App, ImagePlace, Manifest};
+use crate::manifest::{self, Manifest};
 use crate::plan::{Goal, Note, Observed, Plan, Question, notes, notes_in_cloud, plan};
-use crate::prepare::{SourceFiles, image_jobs, prepare};
-use crate::provider::{Builder, Deployment, LocalProvider, Provider};
-use crate::resource::{Kind, Resource, ResourceId};
+use crate::prepare::{SourceFiles, prepare};
+use crate::provider::{Deployment, Provider};
+use crate::resource::{Kind, ResourceId};
 use crate::settings::Settings;
 use crate::state::State;
 use crate::store::{Holder, StateStore};
@@ -52,13 +56,6 @@ pub(crate) struct Request {
     pub notes: Vec<Note>,
     /// What carries the app's tags counts as remembered.
     pub sweep: bool,
-}
-
-/// Images as they could be built now.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Images {
-    pub jobs: Vec<Job>,
-    pub places: BTreeMap<String, ImagePlace>,
 }
 
 /// A plan, and the code that it deploys.
@@ -84,7 +81,8 @@ fn environment(settings: &Settings) -> Result<EnvironmentHome> {
         .hint("use `--target local`, or deploy it and use `vdeploy call`"))
 }
 
-fn holder(settings: &Settings, operation: &str) -> Holder {
+/// Who takes a lock for an operation: this process.
+pub(crate) fn holder(settings: &Settings, operation: &str) -> Holder {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     Holder {
         user: settings.user.clone(),
@@ -102,7 +100,7 @@ pub(crate) fn from_manifest(settings: &Settings, site: &Site) -> Result<Request>
         let line = app.functions.get(&error.function).map_or(1, |function| function.line);
         explain::explain_file(&error, &path, line)
     })?;
-    let images = images(settings, &app, &root, &path)?;
+    let images = images(settings, site, &app, &root, &path)?;
     let mut inputs = prepared.inputs;
     let named = images.jobs.iter().map(|job| (job.name.clone(), job.reference.clone()));
     inputs.images = named.collect();
@@ -117,151 +115,6 @@ pub(crate) fn from_manifest(settings: &Settings, site: &Site) -> Result<Request>
     };
     let (goal, sources) = (Goal::Deploy, prepared.sources);
     Ok(Request { goal, notes, wanted, sources, images, app: app.name, sweep: false })
-}
-
-/// The images that functions of `app` run in, as they could be built now.
-pub(crate) fn images(
-    settings: &Settings,
-    app: &App,
-    root: &Path,
-    manifest: &Path,
-) -> Result<Images> {
-    let contained = app.functions.values().filter(|function| function.contained);
-    let names: BTreeSet<_> = contained.filter_map(|f| f.spec.image.clone()).collect();
-    if names.is_empty() || settings.target != "local" {
-        return Ok(Images::default());
-    }
-    buildable(settings, app, &names, root, manifest)
-}
-
-/// All images of `app`, as they could be built now.
-pub(crate) fn all_images(
-    settings: &Settings,
-    app: &App,
-    root: &Path,
-    manifest: &Path,
-) -> Result<Images> {
-    buildable(settings, app, &app.images.keys().cloned().collect(), root, manifest)
-}
-
-fn buildable(
-    settings: &Settings,
-    app: &App,
-    names: &BTreeSet<String>,
-    root: &Path,
-    manifest: &Path,
-) -> Result<Images> {
-    let owner = Owner {
-        home: settings.home.root().display().to_string(),
-        environment: settings.environment.clone(),
-        app: app.name.clone(),
-    };
-    let worker = settings.worker()?;
-    let jobs = image_jobs(app, names, &owner, root, &worker, &settings.home.cache());
-    let jobs = jobs.map_err(|(name, error)| {
-        let line = app.image_places.get(&name).map_or(1, |place| place.section);
-        let at = format!("(in `{}`, line {line})", manifest.display());
-        CliError::usage(format!("image `{name}` can't be built {at}")).caused_by(&error)
-    })?;
-    Ok(Images { jobs, places: app.image_places.clone() })
-}
-
-/// What makes images, and stops when `stop` says so.
-pub(crate) fn builder(settings: &Settings, images: &Images, stop: &CancellationToken) -> Builder {
-    let Images { jobs, places } = images.clone();
-    Builder::new(settings.engine(), jobs, places, stop.clone(), settings.printer)
-}
-
-/// A function of the manifest as a deploy would publish it, and the copy of its code that it
-/// needs.
-pub(crate) fn undeployed_function(
-    settings: &Settings,
-    name: &str,
-) -> Result<(Published, Option<Undeployed>)> {
-    let request = from_manifest(settings, &Site::Local(environment(settings)?))?;
-    let id = ResourceId::new(Kind::Function, name);
-    let Some(Resource::Function(function)) = request.wanted.get(&id) else {
-        return Err(no_such_function(name, &request));
-    };
-    let source = function.source.as_ref().map(|hash| ResourceId::new(Kind::Source, hash));
-    let source = source.and_then(|id| request.wanted.get(&id).cloned());
-    let image = function.image.as_ref().filter(|_| function.container.is_some());
-    let image = image.map(|name| ResourceId::new(Kind::Image, name));
-    let image = image.and_then(|id| request.wanted.get(&id).cloned());
-    let published = Published {
-        format: catalog::FORMAT,
-        version: 0,
-        deployed_at: clock::now(),
-        function: function.as_ref().clone(),
-        engine: Engine::Local,
-    };
-    let Request { app, sources: files, images, .. } = request;
-    let needs_something = source.is_some() || image.is_some();
-    let undeployed = Undeployed { app, source, image, images, files };
-    Ok((published, needs_something.then_some(undeployed)))
-}
-
-/// Code that is put in its place for one call.
-#[derive(Debug)]
-pub(crate) struct Undeployed {
-    app: String,
-    source: Option<Resource>,
-    image: Option<Resource>,
-    images: Images,
-    files: Vec<SourceFiles>,
-}
-
-impl Undeployed {
-    /// Puts the code in its place; `false` when a deployed copy is there already.
-    pub(crate) async fn install(&self, settings: &Settings) -> Result<bool> {
-        let provider = self.provider(settings)?;
-        if let Some(image) = &self.image {
-            // It stays in the engine: building it again would take longer than all calls.
-            provider.build(image).await?;
-        }
-        let Some(source) = &self.source else { return Ok(false) };
-        let id = source.id();
-        let there = provider.observe(&BTreeSet::from([id.clone()])).await?.contains_key(&id);
-        if !there {
-            provider.create(source).await?;
-        }
-        Ok(!there)
-    }
-
-    /// Removes the code that [`Undeployed::install`] has put in its place.
-    pub(crate) async fn remove(&self, settings: &Settings) -> Result<()> {
-        match &self.source {
-            Some(source) => Ok(self.provider(settings)?.delete(source).await?),
-            None => Ok(()),
-        }
-    }
-
-    fn provider<'a>(&'a self, settings: &'a Settings) -> Result<LocalProvider<'a>> {
-        let deployment = Deployment {
-            version: 0,
-            now: clock::now(),
-            sources: self.files.clone(),
-            contents: Contents::Keep,
-            builder: builder(settings, &self.images, &CancellationToken::new()),
-        };
-        let home = environment(settings)?;
-        Ok(LocalProvider::new(&self.app, home, deployment, &settings.failpoint))
-    }
-}
-
-fn no_such_function(name: &str, request: &Request) -> CliError {
-    let names: Vec<&str> = request
-        .wanted
-        .keys()
-        .filter(|id| id.kind == Kind::Function)
-        .map(|id| id.name.as_str())
-        .collect();
-    let error =
-        CliError::usage(format!("the manifest of `{}` has no function `{name}`", request.app));
-    match did_you_mean(name, names.iter().copied()) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint(format!("it has: {}", names.join(", "))),
-    }
 }
 
 /// The request that the app be gone.

@@ -1,31 +1,23 @@
 //! Where an environment is kept and changed: this machine, or an account of AWS. Everything else in
 //! `change` is the same for both.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-
 use tokio_util::sync::CancellationToken;
-use vdeploy_runtime::aws::layout::Keys;
 use vdeploy_runtime::clock;
 use vdeploy_runtime::home::EnvironmentHome;
 use vdeploy_runtime::storage::Contents;
 
-use super::holder;
-use super::{Images, builder};
+use super::keeps::{Guard, Keeps};
+use super::store::Store;
+use super::target::SiteProvider;
+use super::{Images, builder, holder};
 use crate::desired::Place;
 use crate::error::{CliError, Result};
 use crate::manifest::{self, Target};
-use crate::plan::{Action, Observed, Plan};
-use crate::provider::{
-    AwsProvider, BucketUse, Deployment, LocalProvider, Provider, ProviderError, Session,
-};
-use crate::resource::{Kind, Resource, ResourceId, Store as BucketOfApps};
+use crate::plan::{Action, Plan};
+use crate::provider::{AwsProvider, BucketUse, Deployment, LocalProvider, Session};
+use crate::resource::{Kind, Resource, Store as BucketOfApps};
 use crate::settings::Settings;
-use crate::state::{Basis, Change, State};
-use crate::store::{
-    AppSummary, Holder, Lock, LockError, S3Lock, S3Store, SqliteStore, StateStore, StoreError,
-    break_lock, break_s3_lock, read_holder, s3_holder,
-};
+use crate::store::Holder;
 
 /// Where an environment is.
 #[derive(Debug)]
@@ -33,38 +25,19 @@ pub(crate) enum Site {
     /// A folder of this machine.
     Local(EnvironmentHome),
     /// An account.
-    Aws(Box<Session>, Box<Target>, String),
+    Aws(Box<AwsSite>),
 }
 
-/// The state of a site's apps.
+/// An environment in an account.
 #[derive(Debug)]
-pub(crate) enum Store {
-    /// In a database.
-    Local(SqliteStore),
-    /// In a bucket.
-    Aws(S3Store),
-}
-
-/// The lock of a site while a change is decided and carried out.
-#[derive(Debug)]
-pub(crate) enum Guard {
-    /// Freed when dropped.
-    Local(#[expect(dead_code, reason = "held, not looked at")] Lock),
-    /// Freed by hand.
-    Aws(S3Lock),
-    /// There is no bucket to keep a lock in yet.
-    NotYet(Holder),
-    /// Freed, or gone with its bucket.
-    Gone,
-}
-
-/// What makes a site's resources real.
-#[derive(Debug)]
-pub(crate) enum SiteProvider<'a> {
-    /// On this machine.
-    Local(Box<LocalProvider<'a>>),
-    /// In an account.
-    Aws(Box<AwsProvider<'a>>),
+pub(crate) struct AwsSite {
+    /// The way there.
+    pub(crate) session: Session,
+    /// The environment.
+    pub(crate) environment: String,
+    target: Target,
+    /// Where its state is.
+    keeps: Keeps,
 }
 
 impl Site {
@@ -79,26 +52,31 @@ impl Site {
                 let bucket = target.bucket.clone().or(bucket);
                 let session = Session::open(region, bucket).await?;
                 let environment = settings.environment.clone();
-                Ok(Site::Aws(Box::new(session), Box::new(target), environment))
+                let keeps = Keeps::of_aws(target.state, &session, settings);
+                Ok(Site::Aws(Box::new(AwsSite { session, environment, target, keeps })))
             }
             other => Err(CliError::usage(format!("there is no target `{other}`"))
                 .hint("use `--target local` or `--target aws`")),
         }
     }
 
+    /// Where its state is kept.
+    pub(crate) fn keeps(&self) -> Keeps {
+        match self {
+            Site::Local(home) => Keeps::of_local(home),
+            Site::Aws(site) => site.keeps.clone(),
+        }
+    }
+
     /// The state of its apps.
     pub(crate) fn store(&self) -> Store {
-        match self {
-            Site::Local(home) => Store::Local(SqliteStore::at(home.state_db())),
-            Site::Aws(session, _, environment) => {
-                Store::Aws(S3Store::new(session.objects(), environment))
-            }
-        }
+        self.keeps().store()
     }
 
     /// Where an app goes, when that is to AWS.
     pub(super) fn place(&self) -> Option<Place> {
-        let Site::Aws(session, _, environment) = self else { return None };
+        let Site::Aws(site) = self else { return None };
+        let AwsSite { session, environment, .. } = &**site;
         Some(Place {
             region: session.region.clone(),
             bucket: session.bucket.clone(),
@@ -120,7 +98,8 @@ impl Site {
                 let provider = LocalProvider::new(app, home.clone(), deployment, failpoint);
                 SiteProvider::Local(Box::new(provider))
             }
-            Site::Aws(session, _, environment) => {
+            Site::Aws(site) => {
+                let AwsSite { session, environment, .. } = &**site;
                 let provider = AwsProvider::new(session, app, environment, deployment, failpoint);
                 SiteProvider::Aws(Box::new(provider))
             }
@@ -136,41 +115,26 @@ impl Site {
     ) -> Result<T> {
         let mut guard = self.lock(holder(settings, operation)).await?;
         let done = work(&mut guard).await;
-        if let Guard::Aws(lock) = guard {
-            lock.release().await?;
-        }
+        guard.release().await?;
         done
     }
 
     async fn lock(&self, holder: Holder) -> Result<Guard> {
-        match self {
-            Site::Local(home) => {
-                Ok(Guard::Local(Lock::take(&home.root().join("state.lock"), &holder)?))
-            }
-            Site::Aws(session, ..) => match session.look_for_bucket().await? {
-                BucketUse::Missing => Ok(Guard::NotYet(holder)),
-                BucketUse::Usable => self.lock_bucket(session, &holder).await,
-            },
+        if let (Site::Aws(site), Keeps::InBucket { .. }) = (self, self.keeps())
+            && site.session.look_for_bucket().await? == BucketUse::Missing
+        {
+            return Ok(Guard::NotYet(holder));
         }
-    }
-
-    async fn lock_bucket(&self, session: &Session, holder: &Holder) -> Result<Guard> {
-        Ok(Guard::Aws(S3Lock::take(session.objects(), self.lock_key(), holder).await?))
-    }
-
-    fn lock_key(&self) -> String {
-        match self {
-            Site::Aws(_, _, environment) => Keys::of(environment).lock(),
-            Site::Local(_) => String::new(),
-        }
+        self.keeps().lock(&holder).await
     }
 
     /// After a plan was agreed to: makes the bucket that state and lock are kept in, if there is
     /// none, and takes the lock.
     pub(super) async fn secure(&self, guard: &mut Guard, plan: &Plan) -> Result<()> {
-        let (Site::Aws(session, target, _), Guard::NotYet(holder)) = (self, &*guard) else {
+        let (Site::Aws(site), Guard::NotYet(holder)) = (self, &*guard) else {
             return Ok(());
         };
+        let AwsSite { session, target, .. } = &**site;
         let wanted = plan.steps.iter().find_map(|step| match &step.after {
             Some(Resource::Bucket(bucket)) => Some(bucket.clone()),
             _ => None,
@@ -180,18 +144,18 @@ impl Site {
             call_retention_days: target.call_retention_days,
         });
         session.put_bucket(&bucket).await?;
-        *guard = self.lock_bucket(session, holder).await?;
+        *guard = self.keeps().lock(holder).await?;
         Ok(())
     }
 
     /// After a plan was carried out: removes the bucket that nothing is kept in any more.
     pub(super) async fn close(&self, guard: &mut Guard, plan: &Plan) -> Result<()> {
-        let Site::Aws(session, ..) = self else { return Ok(()) };
+        let Site::Aws(site) = self else { return Ok(()) };
         let goes = |step: &crate::plan::Step| {
             step.id.kind == Kind::Bucket && step.action == Action::Delete
         };
         if plan.steps.iter().any(goes) {
-            session.remove_bucket().await?;
+            site.session.remove_bucket().await?;
             *guard = Guard::Gone;
         }
         Ok(())
@@ -204,55 +168,15 @@ impl Site {
         app: &str,
         settings: &Settings,
     ) -> Result<()> {
-        let Site::Aws(session, ..) = self else { return Ok(()) };
+        let Site::Aws(site) = self else { return Ok(()) };
         let SiteProvider::Aws(provider) = self.provider(app, looking(settings), settings) else {
             return Ok(());
         };
         if provider.bucket_is_unused().await? {
-            session.remove_bucket().await?;
+            site.session.remove_bucket().await?;
             *guard = Guard::Gone;
         }
         Ok(())
-    }
-
-    /// Who has the lock.
-    pub(crate) async fn holder(&self) -> Result<Option<Holder>> {
-        match self {
-            Site::Local(_) => Ok(self.lock_path().as_deref().and_then(read_holder)),
-            Site::Aws(session, ..) => Ok(s3_holder(&session.objects(), &self.lock_key()).await?),
-        }
-    }
-
-    fn lock_path(&self) -> Option<PathBuf> {
-        match self {
-            Site::Local(home) => Some(home.root().join("state.lock")),
-            Site::Aws(..) => None,
-        }
-    }
-
-    /// Tries whether the lock could be taken, without making an environment of it.
-    pub(crate) async fn try_lock(&self, settings: &Settings) -> Result<Result<(), LockError>> {
-        match self {
-            Site::Local(home) => {
-                let path = home.root().join("state.lock");
-                if !path.exists() {
-                    return Ok(Ok(()));
-                }
-                Ok(Lock::take(&path, &holder(settings, "unlock")).map(drop))
-            }
-            Site::Aws(..) => match self.holder().await? {
-                Some(holder) => Ok(Err(LockError::Held { holder: Some(holder) })),
-                None => Ok(Ok(())),
-            },
-        }
-    }
-
-    /// Frees the lock whoever has it.
-    pub(crate) async fn break_lock(&self) -> Result<()> {
-        match self {
-            Site::Local(home) => Ok(break_lock(&home.root().join("state.lock"))?),
-            Site::Aws(session, ..) => Ok(break_s3_lock(&session.objects(), self.lock_key()).await?),
-        }
     }
 
     /// Resources of an app that are found by their tags.
@@ -284,94 +208,4 @@ fn target(settings: &Settings) -> Target {
     manifest
         .and_then(|mut manifest| manifest.app.targets.remove("aws"))
         .unwrap_or_else(Target::unsaid)
-}
-
-impl StateStore for Store {
-    fn batch(&self) -> usize {
-        match self {
-            Store::Local(store) => store.batch(),
-            Store::Aws(store) => store.batch(),
-        }
-    }
-
-    async fn load(&mut self, app: &str) -> Result<State, StoreError> {
-        match self {
-            Store::Local(store) => store.load(app).await,
-            Store::Aws(store) => store.load(app).await,
-        }
-    }
-
-    async fn append(
-        &mut self,
-        app: &str,
-        basis: &Basis,
-        changes: &[Change],
-    ) -> Result<Basis, StoreError> {
-        match self {
-            Store::Local(store) => store.append(app, basis, changes).await,
-            Store::Aws(store) => store.append(app, basis, changes).await,
-        }
-    }
-
-    async fn version(
-        &mut self,
-        app: &str,
-        number: u64,
-    ) -> Result<Option<Vec<Resource>>, StoreError> {
-        match self {
-            Store::Local(store) => store.version(app, number).await,
-            Store::Aws(store) => store.version(app, number).await,
-        }
-    }
-
-    async fn apps(&mut self) -> Result<Vec<AppSummary>, StoreError> {
-        match self {
-            Store::Local(store) => store.apps().await,
-            Store::Aws(store) => store.apps().await,
-        }
-    }
-
-    async fn users(&mut self, id: &ResourceId) -> Result<Vec<String>, StoreError> {
-        match self {
-            Store::Local(store) => store.users(id).await,
-            Store::Aws(store) => store.users(id).await,
-        }
-    }
-}
-
-impl Provider for SiteProvider<'_> {
-    fn at_once(&self) -> usize {
-        match self {
-            SiteProvider::Local(provider) => provider.at_once(),
-            SiteProvider::Aws(provider) => provider.at_once(),
-        }
-    }
-
-    async fn observe(&self, ids: &BTreeSet<ResourceId>) -> Result<Observed, ProviderError> {
-        match self {
-            SiteProvider::Local(provider) => provider.observe(ids).await,
-            SiteProvider::Aws(provider) => provider.observe(ids).await,
-        }
-    }
-
-    async fn create(&self, resource: &Resource) -> Result<(), ProviderError> {
-        match self {
-            SiteProvider::Local(provider) => provider.create(resource).await,
-            SiteProvider::Aws(provider) => provider.create(resource).await,
-        }
-    }
-
-    async fn update(&self, before: &Resource, after: &Resource) -> Result<(), ProviderError> {
-        match self {
-            SiteProvider::Local(provider) => provider.update(before, after).await,
-            SiteProvider::Aws(provider) => provider.update(before, after).await,
-        }
-    }
-
-    async fn delete(&self, resource: &Resource) -> Result<(), ProviderError> {
-        match self {
-            SiteProvider::Local(provider) => provider.delete(resource).await,
-            SiteProvider::Aws(provider) => provider.delete(resource).await,
-        }
-    }
 }

@@ -54,7 +54,10 @@ async fn apply_saved(path: &Path, settings: &Settings) -> Result<Exit> {
         let contents = saved.contents();
         // Away from the project, a plan is applied with the images that are there.
         let images = crate::manifest::load(&settings)
-            .and_then(|found| change::images(&settings, &found.app, &found.root, &found.path))
+            .and_then(|found| {
+                let site = &site;
+                change::images(&settings, site, &found.app, &found.root, &found.path)
+            })
             .unwrap_or_default();
         let SavedPlan { plan, sources, .. } = saved;
         let planned = Planned { plan, sources, images, contents };

@@ -128,6 +128,16 @@ pub struct Secret {
     pub keys: Vec<String>,
 }
 
+/// Where the state of a target is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StatePlace {
+    /// In the bucket, for everybody who deploys.
+    #[default]
+    Bucket,
+    /// On this machine.
+    Local,
+}
+
 /// Settings of the target `aws`. What is named here exists already, is used and is left alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Target {
@@ -141,6 +151,8 @@ pub struct Target {
     pub security_groups: Vec<String>,
     /// The bucket.
     pub bucket: Option<String>,
+    /// Where what was deployed is remembered.
+    pub state: StatePlace,
     /// The role that functions run with, by name.
     pub role: Option<String>,
     /// The ECR repository, by name.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::app::Target;
+use super::app::{StatePlace, Target};
 use super::check;
 use super::decode::{At, Entries};
 use super::problem::{Problem, Problems};
@@ -95,6 +95,10 @@ fn target(raw: RawAws, problems: &mut Problems) -> Target {
         subnets: raw.subnets.map(|list| values(list.value)).unwrap_or_default(),
         security_groups: raw.security_groups.map(|list| values(list.value)).unwrap_or_default(),
         bucket: text(raw.bucket),
+        state: match raw.state {
+            Some(place) if place.value.0 == "local" => StatePlace::Local,
+            _ => StatePlace::Bucket,
+        },
         role: text(raw.role),
         repository: text(raw.repository),
         compute_environment: text(raw.compute_environment),

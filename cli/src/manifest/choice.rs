@@ -49,6 +49,8 @@ choices! {
     Flavor, "`base`, `runtime` or `devel`", &["base", "runtime", "devel"];
     /// What a function runs in on this machine.
     Isolation, "`process` or `docker`", &["process", "docker"];
+    /// Where the state of target `aws` is kept.
+    StateChoice, "`bucket` or `local`", &["bucket", "local"];
     /// A codec that GPUs encode to.
     HardwareCodec, "`h264`, `hevc` or `av1`", &["h264", "hevc", "av1"];
 }

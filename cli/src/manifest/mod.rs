@@ -24,7 +24,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub use app::{App, Function, Image, ImagePlace, Secret, Target};
+pub use app::{App, Function, Image, ImagePlace, Secret, StatePlace, Target};
 pub(crate) use check::nearest_name;
 pub use load::{FILE_NAME, Manifest, load};
 pub use parse::{parse, schema_text};

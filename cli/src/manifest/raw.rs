@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use vdeploy_runtime::function::Hardware;
 
-use super::choice::{Flavor, HardwareCodec, ImageKind, Isolation};
+use super::choice::{Flavor, HardwareCodec, ImageKind, Isolation, StateChoice};
 use super::decode::{At, Decode, Entries, Json, mismatch, section};
 use super::document::Node;
 use super::problem::Problems;
@@ -282,6 +282,9 @@ section! {
         security_groups: Vec<At<String>>,
         /// An existing bucket to keep everything in. It is used as it is and never deleted.
         bucket: String,
+        /// Where what was deployed is remembered: in the bucket, for everybody who deploys, or on this
+        /// machine [default: bucket]. `vdeploy state migrate` brings it from one to the other.
+        state: StateChoice,
         /// The name of an existing role that functions run with, in place of one of least privilege.
         role: String,
         /// The name of an existing ECR repository for the app's images.

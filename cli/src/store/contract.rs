@@ -29,6 +29,7 @@ async fn check_all<S: StateStore>(new: impl Fn() -> S) {
     a_moved_state_refuses_steps(new()).await;
     versions_are_kept_and_the_oldest_forgotten(new()).await;
     apps_are_listed_with_what_they_use(new()).await;
+    an_app_moves_from_one_store_to_another(new(), new()).await;
 }
 
 async fn an_app_that_was_never_deployed_has_no_state(mut store: impl StateStore) {
@@ -90,6 +91,43 @@ async fn apps_are_listed_with_what_they_use(mut store: impl StateStore) {
     assert_eq!(names, ["a", "b"]);
     assert_eq!(store.users(&volume("x").id()).await.unwrap(), ["a", "b"]);
     assert!(store.users(&volume("y").id()).await.unwrap().is_empty());
+}
+
+async fn an_app_moves_from_one_store_to_another(
+    mut from: impl StateStore,
+    mut to: impl StateStore,
+) {
+    assert_eq!(from.export("a").await.unwrap(), None);
+    let (x, y) = (volume("x"), volume("y"));
+    let release = Change::Release(version(1, &[&x]));
+    let basis = from.append("a", &Basis::default(), &[Change::Have(x.clone()), release]).await;
+    let z = volume("z");
+    let next = [Change::Have(z.clone()), Change::Release(version(2, &[&z]))];
+    let basis = from.append("a", &basis.unwrap(), &next).await.unwrap();
+    let then = [Change::Drop(x.id()), Change::Drop(z.id()), Change::Intend(y.clone())];
+    let basis = from.append("a", &basis, &then).await.unwrap();
+    let archive = from.export("a").await.unwrap().unwrap();
+    to.import("a", &archive).await.unwrap();
+    assert_eq!(to.load("a").await.unwrap(), from.load("a").await.unwrap());
+    assert_eq!(to.version("a", 1).await.unwrap(), Some(vec![x]));
+    assert_eq!(to.version("a", 2).await.unwrap(), Some(vec![z]));
+    assert_eq!(to.names().await.unwrap(), ["a"]);
+    // Where it came to it goes on, and an older state can't come after it.
+    let later = to.append("a", &basis, &[Change::Have(y)]).await.unwrap();
+    assert_eq!(later.serial, basis.serial + 1);
+    let older = to.import("a", &archive).await;
+    assert!(matches!(older, Err(StoreError::Newer { there: 4, comes: 3, .. })), "{older:?}");
+    let mut other = archive.clone();
+    other.state.basis.lineage = Some("other".into());
+    let other = to.import("a", &other).await;
+    assert!(matches!(other, Err(StoreError::OtherHistory(_))), "{other:?}");
+    let back = to.export("a").await.unwrap().unwrap();
+    from.import("a", &back).await.unwrap();
+    assert_eq!(from.load("a").await.unwrap().basis, later);
+    to.forget("a").await.unwrap();
+    to.forget("a").await.unwrap();
+    assert_eq!(to.load("a").await.unwrap(), State::default());
+    assert_eq!(to.names().await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

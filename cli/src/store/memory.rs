@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AppSummary, StateStore, StoreError};
+use super::{AppSummary, Archive, StateStore, StoreError};
 use crate::fingerprint::Fingerprint;
 use crate::resource::{Kind, Resource, ResourceId};
 use crate::state::{Basis, Change, State};
@@ -66,6 +66,22 @@ impl StateStore for MemoryStore {
                 resources: state.records.len(),
             })
             .collect())
+    }
+
+    async fn names(&mut self) -> Result<Vec<String>, StoreError> {
+        Ok(self.apps.keys().cloned().collect())
+    }
+
+    async fn import(&mut self, app: &str, archive: &Archive) -> Result<(), StoreError> {
+        archive.may_replace(app, &self.load(app).await?.basis)?;
+        self.apps.insert(app.into(), archive.state.clone());
+        self.resources.extend(archive.all_resources());
+        Ok(())
+    }
+
+    async fn forget(&mut self, app: &str) -> Result<(), StoreError> {
+        self.apps.remove(app);
+        Ok(())
     }
 
     async fn users(&mut self, id: &ResourceId) -> Result<Vec<String>, StoreError> {

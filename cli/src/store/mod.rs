@@ -10,6 +10,7 @@ mod s3;
 mod s3_lock;
 mod sqlite;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(crate) use s3::S3Store;
 pub(crate) use s3_lock::{S3Lock, break_s3_lock, s3_holder};
 pub use sqlite::SqliteStore;
 
+use crate::fingerprint::Fingerprint;
 use crate::resource::{Resource, ResourceId};
 use crate::state::{Basis, Change, State};
 
@@ -59,8 +61,69 @@ pub trait StateStore {
     /// The apps there are records of, by name.
     fn apps(&mut self) -> impl Future<Output = Result<Vec<AppSummary>, StoreError>>;
 
+    /// All apps that were ever recorded, also those that are gone.
+    fn names(&mut self) -> impl Future<Output = Result<Vec<String>, StoreError>>;
+
+    /// Everything about an app, to be kept elsewhere; none when it was never recorded.
+    fn export(&mut self, app: &str) -> impl Future<Output = Result<Option<Archive>, StoreError>> {
+        async move {
+            let state = self.load(app).await?;
+            if state.basis.lineage.is_none() {
+                return Ok(None);
+            }
+            let mut resources = BTreeMap::new();
+            for version in &state.versions {
+                let of_version = self.version(app, version.number).await?.unwrap_or_default();
+                resources.extend(of_version.into_iter().map(|found| (found.fingerprint(), found)));
+            }
+            Ok(Some(Archive { state, resources }))
+        }
+    }
+
+    /// Puts an app that was kept elsewhere in place of what is here, which must be the same app's
+    /// earlier state or nothing.
+    fn import(
+        &mut self,
+        app: &str,
+        archive: &Archive,
+    ) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Forgets an app altogether, after it was brought elsewhere.
+    fn forget(&mut self, app: &str) -> impl Future<Output = Result<(), StoreError>>;
+
     /// The apps that use a resource of the environment.
     fn users(&mut self, id: &ResourceId) -> impl Future<Output = Result<Vec<String>, StoreError>>;
+}
+
+/// Everything that is remembered of an app.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Archive {
+    /// Its state.
+    pub state: State,
+    /// What its versions consisted of, by fingerprint.
+    pub resources: BTreeMap<Fingerprint, Resource>,
+}
+
+impl Archive {
+    /// The resources that records and versions name, by fingerprint.
+    fn all_resources(&self) -> BTreeMap<Fingerprint, Resource> {
+        let records = self.state.records.values();
+        let records = records.map(|record| (record.fingerprint.clone(), record.resource.clone()));
+        self.resources.clone().into_iter().chain(records).collect()
+    }
+
+    /// Refuses to take the place of a state that isn't an earlier one of the same history.
+    fn may_replace(&self, app: &str, there: &Basis) -> Result<(), StoreError> {
+        let comes = &self.state.basis;
+        match &there.lineage {
+            None => Ok(()),
+            Some(_) if there.lineage != comes.lineage => Err(StoreError::OtherHistory(app.into())),
+            Some(_) if there.serial > comes.serial => {
+                Err(StoreError::Newer { app: app.into(), there: there.serial, comes: comes.serial })
+            }
+            Some(_) => Ok(()),
+        }
+    }
 }
 
 /// An app in a list.
@@ -84,6 +147,19 @@ pub enum StoreError {
     /// Somebody else recorded steps in between.
     #[error("the state of app `{0}` was changed by another operation meanwhile")]
     Moved(String),
+    /// What is there is newer than what comes.
+    #[error("the state of app `{app}` that is there is newer: step {there}, and this is {comes}")]
+    Newer {
+        /// The app.
+        app: String,
+        /// The serial of what is there.
+        there: u64,
+        /// The serial of what comes.
+        comes: u64,
+    },
+    /// What is there belongs to another deployment of an app of the same name.
+    #[error("the state of app `{0}` that is there is of another deployment")]
+    OtherHistory(String),
     /// The file was written by a later version of this program.
     #[error("the state in `{}` was written by a later version of vdeploy", .0.display())]
     Later(PathBuf),

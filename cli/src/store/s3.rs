@@ -11,7 +11,7 @@ use vdeploy_runtime::aws::layout::Keys;
 use vdeploy_runtime::aws::objects::{Bucket, Condition};
 use vdeploy_runtime::aws::{AwsError, AwsErrorKind};
 
-use super::{AppSummary, StateStore, StoreError};
+use super::{AppSummary, Archive, StateStore, StoreError};
 use crate::fingerprint::Fingerprint;
 use crate::resource::{Kind, Resource, ResourceId};
 use crate::state::{Basis, Change, Record, State, Status, Version};
@@ -62,6 +62,18 @@ struct Kept {
     resources: BTreeMap<ResourceId, Fingerprint>,
 }
 
+impl Row {
+    fn of(record: &Record) -> Self {
+        Row { fingerprint: record.fingerprint.clone(), status: record.status }
+    }
+}
+
+impl Kept {
+    fn of(version: Version) -> Self {
+        Kept { resources: version.resources.clone(), about: version }
+    }
+}
+
 impl S3Store {
     /// The states of an environment in a bucket, whether that is there or not.
     pub(crate) fn new(objects: Bucket, environment: &str) -> Self {
@@ -105,7 +117,7 @@ impl S3Store {
     }
 
     /// Apps that have a state.
-    async fn names(&self) -> Result<Vec<String>, StoreError> {
+    async fn listed(&self) -> Result<Vec<String>, StoreError> {
         let prefix = self.keys.state("");
         let prefix = prefix.trim_end_matches('/');
         let below = format!("{prefix}/");
@@ -175,7 +187,7 @@ impl StateStore for S3Store {
 
     async fn apps(&mut self) -> Result<Vec<AppSummary>, StoreError> {
         let mut apps = Vec::new();
-        for app in self.names().await? {
+        for app in self.listed().await? {
             let state = self.load(&app).await?;
             if state.records.is_empty() {
                 continue;
@@ -191,9 +203,26 @@ impl StateStore for S3Store {
         Ok(apps)
     }
 
+    async fn names(&mut self) -> Result<Vec<String>, StoreError> {
+        self.listed().await
+    }
+
+    async fn import(&mut self, app: &str, archive: &Archive) -> Result<(), StoreError> {
+        archive.may_replace(app, &self.load(app).await?.basis)?;
+        self.write(app, Document::of(archive)).await
+    }
+
+    async fn forget(&mut self, app: &str) -> Result<(), StoreError> {
+        self.known.remove(app);
+        match self.objects.delete(&[self.key(app)]).await {
+            Err(error) if error.kind == AwsErrorKind::NotFound => Ok(()),
+            deleted => Ok(deleted.map(drop)?),
+        }
+    }
+
     async fn users(&mut self, id: &ResourceId) -> Result<Vec<String>, StoreError> {
         let mut users = Vec::new();
-        for app in self.names().await? {
+        for app in self.listed().await? {
             let known = self.read(&app).await?;
             if known.is_some_and(|known| known.document.records.contains_key(id)) {
                 users.push(app);
@@ -214,6 +243,21 @@ impl Document {
             records: BTreeMap::new(),
             versions: Vec::new(),
             resources: BTreeMap::new(),
+        }
+    }
+
+    /// What an app that was kept elsewhere is here.
+    fn of(archive: &Archive) -> Self {
+        let State { basis, records, version, versions } = archive.state.clone();
+        Document {
+            lineage: basis.lineage.unwrap_or_else(mark),
+            serial: basis.serial,
+            mark: mark(),
+            version,
+            records: records.iter().map(|(id, record)| (id.clone(), Row::of(record))).collect(),
+            versions: versions.into_iter().map(Kept::of).collect(),
+            resources: archive.all_resources(),
+            ..Document::first()
         }
     }
 
@@ -252,13 +296,9 @@ impl Document {
             let (print, resource) = (&record.fingerprint, &record.resource);
             self.resources.entry(print.clone()).or_insert_with(|| resource.clone());
         }
-        let row = |record: &Record| Row {
-            fingerprint: record.fingerprint.clone(),
-            status: record.status,
-        };
-        self.records = state.records.iter().map(|(id, record)| (id.clone(), row(record))).collect();
-        let kept = |version: Version| Kept { resources: version.resources.clone(), about: version };
-        self.versions = state.versions.into_iter().map(kept).collect();
+        let rows = state.records.iter().map(|(id, record)| (id.clone(), Row::of(record)));
+        self.records = rows.collect();
+        self.versions = state.versions.into_iter().map(Kept::of).collect();
         self.version = state.version;
         let of_versions = self.versions.iter().flat_map(|kept| kept.resources.values());
         let used: std::collections::BTreeSet<_> =

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use vdeploy_runtime::database::{self, OpenError};
 
-use super::{AppSummary, StateStore, StoreError};
+use super::{AppSummary, Archive, StateStore, StoreError};
 use crate::fingerprint::Fingerprint;
 use crate::resource::{Resource, ResourceId};
 use crate::state::{Basis, Change, Record, State, Status, VERSIONS_KEPT, Version};
@@ -118,6 +118,35 @@ impl StateStore for SqliteStore {
             })?;
             rows.collect()
         })
+    }
+
+    async fn names(&mut self) -> Result<Vec<String>, StoreError> {
+        self.read("*", |db| {
+            let mut statement = db.prepare("SELECT app FROM apps ORDER BY app")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect()
+        })
+    }
+
+    async fn import(&mut self, app: &str, archive: &Archive) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let failed = |source| at(&path, source);
+        let connection = self.database()?;
+        let db = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let db = db.map_err(failed)?;
+        let there = load(&db, app).map_err(|source| damaged_or_at(app, &path, source))?;
+        archive.may_replace(app, &there.basis)?;
+        delete(&db, app).and_then(|()| insert(&db, app, archive)).map_err(failed)?;
+        db.commit().map_err(failed)
+    }
+
+    async fn forget(&mut self, app: &str) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let failed = |source| at(&path, source);
+        let Some(connection) = self.existing()? else { return Ok(()) };
+        let db = connection.transaction().map_err(failed)?;
+        delete(&db, app).map_err(failed)?;
+        db.commit().map_err(failed)
     }
 
     async fn users(&mut self, id: &ResourceId) -> Result<Vec<String>, StoreError> {
@@ -242,14 +271,19 @@ fn put(db: &Connection, app: &str, resource: &Resource, status: &str) -> rusqlit
 }
 
 fn release(db: &Connection, app: &str, version: &Version) -> rusqlite::Result<()> {
+    put_version(db, app, version)?;
+    db.execute("UPDATE apps SET version = ?2 WHERE app = ?1", params![app, version.number])?;
+    forget_versions(db, app, version.number.saturating_sub(VERSIONS_KEPT as u64))
+}
+
+fn put_version(db: &Connection, app: &str, version: &Version) -> rusqlite::Result<()> {
     let about = serde_json::to_string(version).expect("a version is plain data");
     db.execute("INSERT INTO versions VALUES (?1, ?2, ?3)", params![app, version.number, about])?;
     let mut insert = db.prepare_cached("INSERT INTO version_resources VALUES (?1, ?2, ?3, ?4)")?;
     for (id, print) in &version.resources {
         insert.execute(params![app, version.number, id.to_string(), print.as_str()])?;
     }
-    db.execute("UPDATE apps SET version = ?2 WHERE app = ?1", params![app, version.number])?;
-    forget_versions(db, app, version.number.saturating_sub(VERSIONS_KEPT as u64))
+    Ok(())
 }
 
 fn end(db: &Connection, app: &str) -> rusqlite::Result<()> {
@@ -269,6 +303,36 @@ fn forget_versions(db: &Connection, app: &str, up_to: u64) -> rusqlite::Result<(
         [app],
     )
     .map(drop)
+}
+
+/// Removes all rows of an app.
+fn delete(db: &Connection, app: &str) -> rusqlite::Result<()> {
+    for table in ["records", "versions", "version_resources", "resources", "apps"] {
+        db.execute(&format!("DELETE FROM {table} WHERE app = ?1"), [app])?;
+    }
+    Ok(())
+}
+
+/// Adds the rows of an app that there are none of.
+fn insert(db: &Connection, app: &str, archive: &Archive) -> rusqlite::Result<()> {
+    let State { basis, records, version, versions } = &archive.state;
+    db.execute(
+        "INSERT INTO apps VALUES (?1, ?2, ?3, ?4)",
+        params![app, basis.lineage, basis.serial, version],
+    )?;
+    for (print, resource) in archive.all_resources() {
+        let text = serde_json::to_string(&resource).expect("a resource is plain data");
+        let row = params![app, print.as_str(), text];
+        db.execute("INSERT INTO resources VALUES (?1, ?2, ?3)", row)?;
+    }
+    for record in records.values() {
+        let status = match record.status {
+            Status::Creating => "creating",
+            Status::Ready => "ready",
+        };
+        put(db, app, &record.resource, status)?;
+    }
+    versions.iter().try_for_each(|kept| put_version(db, app, kept))
 }
 
 /// A JSON column.

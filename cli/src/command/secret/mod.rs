@@ -43,6 +43,6 @@ pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
 async fn secrets(settings: &Settings) -> Result<Secrets> {
     Ok(match Site::open(settings).await? {
         Site::Local(home) => Secrets::Local(SecretStore::of(&home)),
-        Site::Aws(session, _, environment) => Secrets::Aws(CloudSecrets::of(session, environment)),
+        Site::Aws(site) => Secrets::Aws(CloudSecrets::of(Box::new(site.session), site.environment)),
     })
 }

@@ -20,10 +20,10 @@ pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
     let printer = &settings.printer;
     let site = Site::open(settings).await?;
     let environment = &settings.environment;
-    match site.try_lock(settings).await? {
+    match site.keeps().try_lock(settings).await? {
         Ok(()) => printer.note(format!("environment `{environment}` isn't locked")),
         Err(LockError::Held { holder }) if args.force => {
-            site.break_lock().await?;
+            site.keeps().break_lock().await?;
             let who = holder.as_ref().map(change::holder_text);
             let who = who.unwrap_or_else(|| "an operation that didn't say who it is".into());
             printer.note(format!("broke the lock of {who}"));

@@ -55,6 +55,14 @@ impl Session {
         }
     }
 
+    /// Refuses to go on without the bucket.
+    pub(crate) async fn require_bucket(&self) -> CloudResult<()> {
+        match self.look_for_bucket().await? {
+            BucketUse::Usable => Ok(()),
+            BucketUse::Missing => Err(CloudError::Missing(format!("bucket `{}`", self.bucket))),
+        }
+    }
+
     /// Makes the bucket and puts it as it should be: private, encrypted, versioned, and rid of old
     /// calls.
     pub(crate) async fn put_bucket(&self, bucket: &Store) -> CloudResult<()> {
@@ -235,7 +243,8 @@ impl AwsProvider<'_> {
         let days = rules.iter().find(|rule| rule.id() == Some("calls-0"));
         let days = days.and_then(|rule| rule.expiration()).and_then(LifecycleExpiration::days);
         let complete = rules.len() == EXPIRING.len() + 1
-            && rules.iter().all(|rule| rule.status() == &ExpirationStatus::Enabled);
+            && rules.iter().all(|rule| rule.status() == &ExpirationStatus::Enabled)
+            && rules.iter().any(|rule| rule.abort_incomplete_multipart_upload().is_some());
         let days = days.filter(|_| private && versioned && encrypted && complete);
         Ok(days.and_then(|days| u32::try_from(days).ok()))
     }
@@ -270,6 +279,20 @@ impl AwsProvider<'_> {
         for state in states.into_iter().filter(|state| *state != self.keys.state(self.app)) {
             let found = objects.get_json::<Remembered>(&format!("{state}state.json")).await?;
             if found.is_some_and(|(state, _)| !state.records.is_empty()) {
+                return Ok(true);
+            }
+        }
+        self.others_deployed_in(environment).await
+    }
+
+    /// Whether an app other than this one has functions or images there: its state may be kept on
+    /// somebody's machine.
+    async fn others_deployed_in(&self, environment: &str) -> CloudResult<bool> {
+        let objects = self.session.objects();
+        let own = format!("{}{}/", self.keys.apps(), self.app);
+        let apps = objects.page(&format!("{environment}apps/"), None, true).await?.prefixes;
+        for app in apps.into_iter().filter(|app| *app != own) {
+            if !objects.page(&app, None, false).await?.objects.is_empty() {
                 return Ok(true);
             }
         }
