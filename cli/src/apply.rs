@@ -333,7 +333,9 @@ mod tests {
             }));
             all.extend(set(image.map(|kind| {
                 let recipe = Image { kind: Some(kind), ..Image::default() };
-                Resource::Image(Box::new(NamedImage { name: "i".into(), recipe, reference: None }))
+                let name = "i".into();
+                let image = NamedImage { name, recipe, reference: None, pushed: None };
+                Resource::Image(Box::new(image))
             })));
             for (name, (cpu, code)) in functions {
                 let code = code.map(source);

@@ -11,8 +11,8 @@ use crate::fingerprint::Fingerprint;
 use crate::hardware::{Prices, instances_of};
 use crate::manifest::{App, Function, Target};
 use crate::resource::{
-    CloudFunction, ComputeEnvironment, LaunchTemplate, LogGroup, Queue, Repository, Resource,
-    Schedule, Store, Volume,
+    ACCOUNT, CloudFunction, ComputeEnvironment, LaunchTemplate, LogGroup, NamedImage, Queue,
+    Repository, Resource, Schedule, Store, Volume,
 };
 
 /// GiB of disk for the system and images, beside what calls write.
@@ -49,18 +49,21 @@ pub struct CloudProblem {
 /// The resources that `app` wants in the cloud, or everything that stands in their way.
 pub fn desired_in_cloud(
     app: &App,
-    inputs: Inputs,
+    mut inputs: Inputs,
     place: &Place,
 ) -> Result<ResourceSet, Vec<CloudProblem>> {
     let unsaid = Target::unsaid();
     let target = app.targets.get("aws").unwrap_or(&unsaid);
     let names = Names::of(&place.environment, &app.name);
-    let mut cloud = Cloud { app, target, place, names, set: ResourceSet::new(), problems: vec![] };
+    let images = std::mem::take(&mut inputs.images);
+    let (set, problems) = (ResourceSet::new(), Vec::new());
+    let mut cloud = Cloud { app, target, place, names, images, set, problems };
     let functions = cloud.functions(inputs);
     if !cloud.problems.is_empty() {
         return Err(cloud.problems);
     }
     cloud.data();
+    cloud.images();
     cloud.machines(&functions);
     cloud.roles(&functions);
     cloud.schedules(&functions);
@@ -76,6 +79,8 @@ pub(super) struct Cloud<'a> {
     pub(super) target: &'a Target,
     pub(super) place: &'a Place,
     pub(super) names: Names,
+    /// What images are called that are built, by their content; by image name.
+    images: BTreeMap<String, String>,
     pub(super) set: ResourceSet,
     problems: Vec<CloudProblem>,
 }
@@ -85,7 +90,7 @@ impl Cloud<'_> {
         self.set.insert(resource.id(), resource);
     }
 
-    /// The bucket, volumes, secrets, repositories.
+    /// The bucket, volumes, secrets.
     fn data(&mut self) {
         let app = self.app;
         if !self.place.own_bucket {
@@ -99,13 +104,36 @@ impl Cloud<'_> {
         for (name, secret) in &app.secrets {
             self.add(Resource::Secret(secret_of(name, &secret.keys)));
         }
-        if self.target.repository.is_none() {
-            let built = app.images.iter().filter(|(_, recipe)| recipe.uri.is_none());
-            for (image, _) in built {
-                let name = self.names.repository(image);
-                self.add(Resource::Repository(Repository { image: image.clone(), name }));
+    }
+
+    /// The images that are built, and where they are kept.
+    fn images(&mut self) {
+        let app = self.app;
+        for (name, reference) in self.images.clone() {
+            let Some(recipe) = app.images.get(&name) else { continue };
+            if self.target.repository.is_none() {
+                let repository = self.names.repository(&name);
+                self.add(Resource::Repository(Repository {
+                    image: name.clone(),
+                    name: repository,
+                }));
             }
+            let (recipe, pushed) = (recipe.clone(), Some(self.pushed(&name, &reference)));
+            let image = NamedImage { name, recipe, reference: Some(reference), pushed };
+            self.add(Resource::Image(Box::new(image)));
         }
+    }
+
+    /// Where an image that is built as `reference` is pushed to.
+    fn pushed(&self, name: &str, reference: &str) -> String {
+        let region = &self.place.region;
+        let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+        let content = reference.rsplit(':').next().unwrap_or_default();
+        let (repository, tag) = match &self.target.repository {
+            Some(own) => (own.clone(), self.names.image_tag(name, content)),
+            None => (self.names.repository(name), content.to_owned()),
+        };
+        format!("{ACCOUNT}.dkr.ecr.{region}.amazonaws.com{suffix}/{repository}:{tag}")
     }
 
     fn functions(&mut self, inputs: Inputs) -> Vec<CloudFunction> {
@@ -163,11 +191,13 @@ impl Cloud<'_> {
         None
     }
 
-    /// The image that a function runs in.
-    fn image(&self, function: &Function) -> Option<String> {
+    /// The image that a function runs in, and whether it is built for it.
+    fn image(&self, function: &Function) -> Option<(String, bool)> {
         let name = function.spec.image.as_ref()?;
-        let recipe = self.app.images.get(name)?;
-        Some(recipe.uri.clone().unwrap_or_else(|| format!("image:{name}")))
+        if let Some(reference) = self.images.get(name) {
+            return Some((self.pushed(name, reference), true));
+        }
+        Some((self.app.images.get(name)?.uri.clone()?, false))
     }
 
     fn cloud_function(
@@ -175,7 +205,7 @@ impl Cloud<'_> {
         name: &str,
         function: &Function,
         choice: Choice,
-        image: String,
+        (image, built): (String, bool),
     ) -> CloudFunction {
         let is_job = choice.engine == Engine::Batch;
         let log_group = self.names.log_group(name);
@@ -201,6 +231,7 @@ impl Cloud<'_> {
                 Engine::Lambda => self.names.lambda(name),
             },
             image,
+            built,
             vcpus: choice.vcpus,
             memory_mib: choice.memory_mib,
             disk_mib: choice.disk_mib.filter(|_| !is_job),

@@ -43,7 +43,8 @@ pub fn desired(app: &App, inputs: Inputs) -> ResourceSet {
     let Inputs { mut sources, mut schemas, mut with, images } = inputs;
     for (name, recipe) in &app.images {
         let reference = images.get(name).cloned();
-        let image = NamedImage { name: name.clone(), recipe: recipe.clone(), reference };
+        let (name, recipe) = (name.clone(), recipe.clone());
+        let image = NamedImage { name, recipe, reference, pushed: None };
         add(Resource::Image(Box::new(image)));
     }
     for name in &app.volumes {

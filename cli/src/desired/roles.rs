@@ -101,15 +101,8 @@ impl Cloud<'_> {
 
     /// ARNs of the repositories that images come from.
     fn repositories(&self, functions: &[CloudFunction]) -> Vec<String> {
-        let names: BTreeSet<String> = functions
-            .iter()
-            .filter_map(|function| match function.image.strip_prefix("image:") {
-                Some(image) => Some(
-                    self.target.repository.clone().unwrap_or_else(|| self.names.repository(image)),
-                ),
-                None => ecr_repository(&function.image),
-            })
-            .collect();
+        let names: BTreeSet<String> =
+            functions.iter().filter_map(|function| ecr_repository(&function.image)).collect();
         let arn = policy::arn("ecr", &self.place.region);
         names.into_iter().map(|name| format!("{arn}:repository/{name}")).collect()
     }

@@ -45,7 +45,9 @@ pub fn notes(app: &App, machine: Capacity) -> Vec<Note> {
                  arguments are files"
                 .into());
         }
-        if function.spec.image.is_some() && !function.contained {
+        // One that goes to AWS too has it for there.
+        let of_cloud = app.targets.contains_key("aws");
+        if function.spec.image.is_some() && !function.contained && !of_cloud {
             add("runs on this machine itself; `isolation = \"docker\"` builds its image and runs it there".into());
         }
     }

@@ -14,7 +14,12 @@ fn volume(name: &str) -> Resource {
 fn image(kind: &str, apt: &[&str]) -> Resource {
     let apt = apt.iter().map(ToString::to_string).collect();
     let recipe = Image { kind: Some(kind.into()), apt, ..Image::default() };
-    Resource::Image(Box::new(NamedImage { name: "i".into(), recipe, reference: None }))
+    Resource::Image(Box::new(NamedImage {
+        name: "i".into(),
+        recipe,
+        reference: None,
+        pushed: None,
+    }))
 }
 
 fn source(code: &str) -> Resource {

@@ -1,4 +1,5 @@
-//! Images of the local target: in the engine, where functions run in them.
+//! Images in the engine of this machine: where functions of the local target run in them, and from
+//! where they are pushed for those in the cloud.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use vdeploy_runtime::engine::{EngineAddress, EngineError};
 
-use crate::image::{self, BuildError, Job, Origin};
+use crate::image::{self, BuildError, Job, Login, Origin, PushError, Said};
 use crate::manifest::ImagePlace;
 use crate::ui::{self, Printer};
 
@@ -76,6 +77,35 @@ impl Builder {
         built.map(drop).map_err(|error| self.explain(name, &error))
     }
 
+    /// Pushes an image that was built to `repository:tag`; its digest there.
+    pub(super) async fn push(
+        &self,
+        name: &str,
+        reference: &str,
+        (repository, tag): (&str, &str),
+        login: &Login,
+    ) -> Result<String, ImageFailure> {
+        let docker = self.docker().await?;
+        let say = |_: &str, status: &str| {
+            if !status.is_empty() {
+                ui::build::tell(&self.printer, name, &Said::Line(status.to_owned()));
+            }
+        };
+        let pushed = tokio::select! {
+            pushed = image::push(docker, reference, repository, tag, Some(login), say) => pushed,
+            () = self.stop.cancelled() => return Err(broken_off()),
+        };
+        let pushed = pushed.map_err(|error| not_pushed(&error))?;
+        let digest = pushed.by_digest.rsplit('@').next().unwrap_or_default();
+        Ok(digest.to_owned())
+    }
+
+    /// The kind of processor that an image is for, such as `amd64`.
+    pub(super) async fn architecture(&self, reference: &str) -> Result<String, ImageFailure> {
+        let found = self.docker().await?.inspect_image(reference).await;
+        Ok(found.map_err(|error| plain(&error))?.architecture.unwrap_or_default())
+    }
+
     /// Removes an image.
     pub(super) async fn remove(&self, reference: &str) -> Result<(), ImageFailure> {
         let docker = self.docker().await?;
@@ -117,6 +147,26 @@ fn no_engine(error: EngineError) -> ImageFailure {
 
 fn plain(error: &bollard::errors::Error) -> ImageFailure {
     ImageFailure { message: error.to_string(), causes: Vec::new(), hint: None }
+}
+
+fn broken_off() -> ImageFailure {
+    ImageFailure {
+        message: "the push was broken off".into(),
+        causes: Vec::new(),
+        hint: Some("it goes on where it ended when the command is run again".into()),
+    }
+}
+
+fn not_pushed(error: &PushError) -> ImageFailure {
+    let hint = match error {
+        PushError::Refused { .. } => {
+            "allow the credentials that deploy to push: `ecr:BatchCheckLayerAvailability`, \
+             `ecr:InitiateLayerUpload`, `ecr:UploadLayerPart`, `ecr:CompleteLayerUpload` and \
+             `ecr:PutImage`"
+        }
+        _ => "run the command again: layers that arrived aren't sent again",
+    };
+    ImageFailure { message: error.to_string(), causes: Vec::new(), hint: Some(hint.into()) }
 }
 
 fn gone(reference: &str) -> ImageFailure {

@@ -2,6 +2,8 @@
 
 mod aws;
 mod builder;
+#[cfg(test)]
+mod contract;
 mod local;
 mod memory;
 

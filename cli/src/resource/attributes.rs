@@ -77,6 +77,8 @@ impl List {
 
     fn image(&mut self, image: &NamedImage) {
         self.set_some("builds", image.reference.as_deref());
+        let place = image.pushed.as_deref().and_then(|uri| uri.split_once('/'));
+        self.set_some("pushes", place.map(|(_, place)| place));
         let recipe = serde_json::to_value(&image.recipe).expect("a recipe is plain data");
         for (name, value) in recipe.as_object().into_iter().flatten() {
             let empty = value.is_null()

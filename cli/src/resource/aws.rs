@@ -147,9 +147,12 @@ pub struct CloudFunction {
     pub price_per_hour: f64,
     /// The name of its job definition or Lambda function.
     pub name: String,
-    /// The image, by URI; one of the app's own, by `image:NAME`, whose digest follows when it is
-    /// pushed.
+    /// The image, by URI, with [`ACCOUNT`] in place of the account's number.
     pub image: String,
+    /// The image was built for the app: its tag follows from its content, and the function is told
+    /// its digest once it is pushed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub built: bool,
     /// CPUs of one call.
     pub vcpus: u32,
     /// MiB of memory of one call.

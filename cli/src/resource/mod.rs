@@ -165,7 +165,8 @@ impl<'de> Deserialize<'de> for ResourceId {
 pub enum Resource {
     /// The deployed copy of a function's own code.
     Source(Source),
-    /// An image; the local target builds those that functions run in and records the others.
+    /// An image; the local target builds those that functions run in and records the others, and
+    /// in the cloud they are pushed too.
     Image(Box<NamedImage>),
     /// A volume of the environment.
     Volume(Volume),
@@ -215,6 +216,10 @@ pub struct NamedImage {
     /// What it is called where it is built, by its content; none where it is only recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// Where it is pushed to, `REGISTRY/REPOSITORY:TAG`, with [`ACCOUNT`] in place of an account's
+    /// number; none where it stays with the engine that built it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<String>,
 }
 
 /// A volume of the environment.
@@ -271,8 +276,14 @@ impl Resource {
 
     /// What must exist before it does.
     pub fn deps(&self) -> Vec<ResourceId> {
-        if let Resource::Schedule(schedule) = self {
-            return vec![ResourceId::new(Kind::Function, &schedule.function)];
+        match self {
+            Resource::Schedule(schedule) => {
+                return vec![ResourceId::new(Kind::Function, &schedule.function)];
+            }
+            Resource::Image(image) if image.pushed.is_some() => {
+                return vec![ResourceId::new(Kind::Repository, &image.name)];
+            }
+            _ => {}
         }
         let Some(function) = self.function() else { return Vec::new() };
         let source = function.source.iter().map(|hash| ResourceId::new(Kind::Source, hash));

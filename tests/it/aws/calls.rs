@@ -93,7 +93,7 @@ for name, command in (("calls", [setup["worker"], "batch"]), ("broken", ["false"
 }
 
 /// The Docker daemon of tests; none, with a line that says why, where there can't be one.
-fn docker() -> Option<String> {
+pub(super) fn docker() -> Option<String> {
     let up = Command::new(repository().join("tests/standin/docker")).arg("up").output().unwrap();
     let said = String::from_utf8_lossy(&up.stdout).into_owned();
     if !up.status.success() {

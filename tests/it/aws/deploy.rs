@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::standin::{ACCOUNT, Aws};
+use super::standin::{Aws, SECRETS};
 use super::{MANIFEST, project};
 use crate::env::{Ran, TestEnv};
 
@@ -127,6 +127,10 @@ fn what_was_changed_outside_is_put_back() {
          s3 = client('s3')\nbucket = s3.list_buckets()['Buckets'][0]['Name']\n\
          s3.delete_public_access_block(Bucket=bucket)\n",
     );
+    let rules = "s3 = client('s3')\nbucket = s3.list_buckets()['Buckets'][0]['Name']\n\
+        for rule in s3.get_bucket_lifecycle_configuration(Bucket=bucket)['Rules']:\n    \
+            print(rule.get('AbortIncompleteMultipartUpload'))";
+    assert!(aws.boto3(rules).contains("'DaysAfterInitiation': 7"), "uploads nobody completes go");
     let plan = aws.vdeploy(&env, "plan").exits(0).stdout;
     for id in [
         "compute.t4-spot",
@@ -202,6 +206,30 @@ fn a_lost_state_is_no_reason_to_leave_things_behind() {
 }
 
 #[test]
+fn a_sweep_takes_nothing_of_an_app_whose_name_begins_alike() {
+    let env = TestEnv::new();
+    let Some(aws) = Aws::start(&env) else { return };
+    let app = |name: &str, function: &str| {
+        format!(
+            "[app]\nname = \"{name}\"\n[image.own]\nuri = \"r/x:1\"\n[function.{function}]\n\
+             handler = \"echo\"\nimage = \"own\"\nschedule = \"0 6 * * *\"\n"
+        )
+    };
+    env.write("vdeploy.toml", app("reel-studio", "nightly"));
+    aws.vdeploy(&env, "deploy -y").exits(0);
+    let before = aws.everything();
+    env.write("vdeploy.toml", app("reel", "studio-nightly"));
+    let refused = aws.vdeploy(&env, "deploy -y").exits(4);
+    assert!(refused.stderr.contains("isn't this app's"), "{}", refused.stderr);
+    aws.vdeploy(&env, "destroy -y --sweep").exits(0);
+    let kept = |line: &String| !line.contains("/state/reel/");
+    assert_eq!(aws.everything().into_iter().filter(kept).collect::<Vec<_>>(), before);
+    env.write("vdeploy.toml", app("reel-studio", "nightly"));
+    let plan = aws.vdeploy(&env, "plan --detailed-exitcode");
+    assert_eq!(plan.code, 0, "{}", plan.stdout);
+}
+
+#[test]
 fn nothing_that_is_shown_or_kept_tells_a_secret_or_an_account() {
     let Some((env, aws)) = deployed() else { return };
     let mut shown = String::new();
@@ -228,7 +256,7 @@ fn nothing_that_is_shown_or_kept_tells_a_secret_or_an_account() {
              print(entry['Key'], s3.get_object(Bucket=bucket, Key=entry['Key'])['Body'].read().decode())",
     );
     assert!(shown.contains("state/reel/state.json"), "the state is among it");
-    for secret in ["hunter2-of-the-test", ACCOUNT, "AKIATESTTESTTEST", "test-secret-access-key"] {
+    for secret in SECRETS {
         let at = shown.find(secret);
         assert!(at.is_none(), "{secret}: {}", &shown[at.unwrap_or(0).saturating_sub(300)..]);
     }

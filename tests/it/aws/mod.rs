@@ -4,10 +4,15 @@ mod calls;
 mod children;
 mod contract;
 mod deploy;
+mod examples;
 mod faults;
 mod files;
+mod images;
+mod migrate;
 mod refused;
+mod running;
 pub mod standin;
+mod yard;
 
 use crate::env::TestEnv;
 

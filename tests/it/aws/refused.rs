@@ -41,6 +41,26 @@ fn credentials_that_are_missing_expired_or_too_weak_are_told_apart() {
 }
 
 #[test]
+fn a_quota_that_is_used_up_is_named_with_what_helps() {
+    let env = project();
+    let Some(aws) = Aws::start(&env) else { return };
+    aws.vdeploy(&env, "secret create storage TOKEN=x").exits(0);
+    for (action, code, message) in [
+        ("iam:CreateRole", "LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1000"),
+        ("ec2:CreateLaunchTemplate", "LaunchTemplateLimitExceeded", "You have 5000 templates"),
+        ("logs:CreateLogGroup", "LimitExceededException", "Resource limit exceeded."),
+    ] {
+        let said = message.replace(' ', "%20");
+        aws.ask(&format!("deny?action={action}&code={code}&message={said}"));
+        let refused = aws.vdeploy(&env, "deploy -y").exits(4);
+        assert!(refused.stderr.contains(&format!("{code}: {message}")), "{}", refused.stderr);
+        assert!(refused.stderr.contains("Service Quotas"), "{}", refused.stderr);
+    }
+    aws.ask("deny");
+    aws.vdeploy(&env, "deploy -y").exits(0);
+}
+
+#[test]
 fn a_region_or_bucket_that_is_wrong_is_named() {
     let env = project();
     let Some(aws) = Aws::start(&env) else { return };

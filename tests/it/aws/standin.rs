@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 
 use crate::env::{Ran, TestEnv, eventually, ran, repository};
 
@@ -11,6 +11,11 @@ use crate::env::{Ran, TestEnv, eventually, ran, repository};
 pub const REGION: &str = "us-east-1";
 /// The number of moto's account, which nothing that is shown may hold.
 pub const ACCOUNT: &str = "123456789012";
+
+/// What nothing that is shown or kept may hold: the account, its keys, its registry's password, and
+/// what tests put into secrets.
+pub const SECRETS: [&str; 5] =
+    [ACCOUNT, "AKIATESTTESTTEST", "test-secret-access-key", "auth-token", "hunter2-of-the-test"];
 
 /// A running stand-in; it ends with the test.
 pub struct Aws {
@@ -42,6 +47,18 @@ impl Aws {
         Some(Aws { child, address })
     }
 
+    /// Starts one whose jobs and functions are programs of this machine.
+    pub fn serving(env: &TestEnv) -> Option<Aws> {
+        let worker = worker();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = worker.parent().map(Path::to_owned).into_iter();
+        let path = std::env::join_paths(folders.chain(std::env::split_paths(&path)));
+        Aws::start_with(env, |command| {
+            command.env("STANDIN_JOBS", "process").env("VDEPLOY_WORKER", &worker);
+            command.env("PATH", path.expect("folders of a path"));
+        })
+    }
+
     /// A `vdeploy` command that has credentials for it, and `aws` as its target.
     pub fn command(&self, env: &TestEnv, line: &str) -> Command {
         let mut command = env.command(line.split_whitespace());
@@ -63,9 +80,10 @@ impl Aws {
         ]
     }
 
-    /// Runs `vdeploy` with words split at spaces.
+    /// Runs `vdeploy` with words split at spaces. Whatever it does, it tells nobody secrets.
+    #[track_caller]
     pub fn vdeploy(&self, env: &TestEnv, line: &str) -> Ran {
-        ran(self.command(env, line).output().expect("vdeploy starts"))
+        discreet(self.command(env, line).output().expect("vdeploy starts"))
     }
 
     /// Asks the stand-in itself, such as `faults?share=0.1`.
@@ -109,11 +127,29 @@ impl Aws {
     }
 }
 
+/// What a command did, which is to name neither an account nor a secret.
+#[track_caller]
+pub fn discreet(output: Output) -> Ran {
+    let ran = ran(output);
+    for secret in SECRETS {
+        for text in [&ran.stdout, &ran.stderr] {
+            let at = text.find(secret);
+            assert!(at.is_none(), "{secret}: {}", &text[at.unwrap_or(0).saturating_sub(300)..]);
+        }
+    }
+    ran
+}
+
 impl Drop for Aws {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The worker program that was built with the tests.
+pub fn worker() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_vdeploy")).with_file_name("vdeploy-runtime")
 }
 
 fn python() -> PathBuf {

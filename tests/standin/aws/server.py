@@ -14,13 +14,16 @@ Added to moto, each as AWS documents it:
 - Compute environments without a service role use the service-linked one, can be updated, and can't be
   deleted while a queue uses them or while they are enabled; nor can queues.
 - Job queues without a state are enabled.
+- Images of repositories are those that were pushed to the registry that keeps its files in
+  STANDIN_REGISTRY.
 
 What tests ask of it beside AWS:
 - /standin/spot-kill?share=0.5 lets that share of attempts die as spot instances do.
 - /standin/ce-invalid?reason=… makes compute environments that are created from now on invalid.
 - /standin/faults?share=0.1 throttles, fails, delays or answers to nobody that share of all requests.
-- /standin/deny?action=batch:CreateJobQueue refuses an operation, with `code` in its own way; without
-  an action none.
+- /standin/deny?action=batch:CreateJobQueue refuses an operation, with `code` and `message` in its own
+  way; without an action none.
+- /standin/fire?schedule=NAME does what EventBridge Scheduler does when the time of a schedule comes.
 - /standin/requests says how often each operation was asked for, and how many bytes came out of S3.
 
 It is a model of AWS made from its documents: it tests vdeploy's handling and is no evidence about AWS.
@@ -34,6 +37,8 @@ import fnmatch
 import logging
 
 import functions
+import registry
+import schedules
 import moto.server
 from moto.batch import models, responses
 from moto.batch.exceptions import ClientException
@@ -41,7 +46,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 from werkzeug.serving import make_server
 
 MODE = os.environ.get("STANDIN_JOBS", "none")
-KNOBS = {"spot_kill": 0.0, "ce_invalid": None, "faults": 0.0, "deny": None, "deny_code": None, "address": None}
+KNOBS = {"spot_kill": 0.0, "ce_invalid": None, "faults": 0.0, "deny": None, "deny_code": None, "deny_message": None, "address": None}
 REQUESTS = collections.Counter()
 GRACE = 5  # seconds from SIGTERM to SIGKILL; 30 on AWS
 
@@ -384,8 +389,12 @@ class Container:
         memory = f"{needs.get('MEMORY', '512')}m"
         options = properties(job).get("linuxParameters") or {}
         shared = {"shm_size": f"{options['sharedMemorySize']}m"} if options.get("sharedMemorySize") else {}
-        self.container = docker.from_env().containers.run(
-            properties(job)["image"], command or None, environment=env, detach=True, network_mode="host",
+        engine, image = docker.from_env(), properties(job)["image"]
+        if ".dkr.ecr." in image:
+            password = f"{job.job_definition.backend.account_id}-auth-token"
+            engine.api.pull(image, auth_config={"username": "AWS", "password": password})
+        self.container = engine.containers.run(
+            image, command or None, environment=env, detach=True, network_mode="host",
             mem_limit=memory, memswap_limit=memory, init=options.get("initProcessEnabled", False),
             labels={"standin": "batch"}, **shared)
 
@@ -465,8 +474,8 @@ def application(inner):
             usual = "AccessDenied" if service in ("s3", "iam", "sts") else "AccessDeniedException"
             code = KNOBS["deny_code"] or usual
             who = "arn:aws:iam::123456789012:user/ci"
-            message = f"User: {who} is not authorized to perform: {KNOBS['deny']} on resource: *"
-            return refuse(start_response, service, "403 Forbidden", code, message)
+            message = KNOBS["deny_message"] or f"User: {who} is not authorized to perform: {KNOBS['deny']} on resource: *"
+            return refuse(start_response, service, "400 Bad Request" if KNOBS["deny_message"] else "403 Forbidden", code, message)
         if random.random() < KNOBS["faults"]:
             return fault(inner, environ, start_response, service)
         if service == "s3" and environ.get("QUERY_STRING", "").startswith("versioning"):
@@ -498,7 +507,9 @@ def ask(path, query):
     if path == "/standin/ce-invalid":
         KNOBS["ce_invalid"] = query.get("reason")
     if path == "/standin/deny":
-        KNOBS["deny"], KNOBS["deny_code"] = query.get("action"), query.get("code")
+        KNOBS["deny"], KNOBS["deny_code"], KNOBS["deny_message"] = query.get("action"), query.get("code"), query.get("message")
+    if path == "/standin/fire":
+        return schedules.fire(KNOBS["address"], query["schedule"])
     return "ok"
 
 
@@ -525,6 +536,8 @@ def main():
     app = moto.server.DomainDispatcherApplication(moto.server.create_backend_app)
     server = make_server(host, 0, application(app), threaded=True)
     KNOBS["address"] = f"http://{host}:{server.server_port}"
+    if "STANDIN_REGISTRY" in os.environ:
+        registry.install(os.environ["STANDIN_REGISTRY"])
     if MODE == "process":
         functions.install(functions.process(lambda: KNOBS["address"]))
     threading.Thread(target=server.serve_forever, daemon=True).start()

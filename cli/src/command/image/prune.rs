@@ -2,13 +2,15 @@
 
 use serde_json::json;
 
+use crate::change::Site;
 use crate::error::{CliError, Exit, Result};
 use crate::image;
 use crate::settings::Settings;
 
 /// Remove images that vdeploy has built and no deployed function runs in
 ///
-/// A rollback to a version that ran in one of them builds it again, from the project as it was.
+/// A rollback to a version that ran in one of them builds it again, from the project as it was. On
+/// target `aws` functions run in what was pushed, so that none of those built for it is needed here.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Don't ask
@@ -18,7 +20,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
     let docker = super::docker(settings).await?;
-    let home = settings.home.root().display().to_string();
+    let home = match Site::open(settings).await? {
+        Site::Local(_) => settings.home.root().display().to_string(),
+        Site::Aws(site) => site.session.bucket,
+    };
     let images = image::list(&docker).await.map_err(super::engine_failed)?;
     let unused = |image: &image::BuiltImage| {
         image.home == home && super::ls::users(settings, image).is_empty()

@@ -136,6 +136,9 @@ impl AwsProvider<'_> {
 
     pub(super) async fn take_compute(&self, name: &str) -> CloudResult<()> {
         let Some(found) = self.find_compute(name).await? else { return Ok(()) };
+        if self.is_anothers(found.tags().into_iter().flatten()) {
+            return Ok(());
+        }
         let batch = self.session.batch();
         if found.state() != Some(&CeState::Disabled) {
             let request = batch.update_compute_environment().compute_environment(name);
@@ -245,6 +248,9 @@ impl AwsProvider<'_> {
     pub(super) async fn take_queue(&self, queue: &Queue) -> CloudResult<()> {
         let name = &queue.name;
         let Some(found) = self.find_queue(name).await? else { return Ok(()) };
+        if self.is_anothers(found.tags().into_iter().flatten()) {
+            return Ok(());
+        }
         let batch = self.session.batch();
         if found.state() != Some(&JqState::Disabled) {
             let sent =

@@ -40,8 +40,8 @@ impl AwsProvider<'_> {
         Ok(found)
     }
 
-    /// Registers a function's job definition unless there is one of the same content, and says its
-    /// `name:revision`.
+    /// Registers a function's job definition unless the newest has the same content, and says its
+    /// `name:revision`. An older one won't do: a schedule names no revision, and so gets the newest.
     pub(super) async fn put_definition(&self, function: &CloudFunction) -> CloudResult<String> {
         let name = &function.name;
         let content = content(function);
@@ -51,7 +51,7 @@ impl AwsProvider<'_> {
         if found.iter().any(|found| !tags.own(found.tags().into_iter().flatten())) {
             return Err(CloudError::NotOurs(format!("job definition `{name}`")));
         }
-        let same = found.iter().find(|found| has_content(found, &content));
+        let same = found.first().filter(|found| has_content(found, &content));
         let revision = match same.and_then(|found| found.revision()) {
             Some(revision) => revision,
             None => self.register(function, &tags).await?,
@@ -111,7 +111,7 @@ impl AwsProvider<'_> {
             KeyValuePair::builder().name(name).value(value).build()
         };
         Ok(ContainerProperties::builder()
-            .image(self.session.with_account(&function.image))
+            .image(self.image_of(function).await?)
             .set_command(Some(COMMAND.map(str::to_owned).into()))
             .set_resource_requirements(Some(requirements))
             .job_role_arn(role(&function.role))
@@ -165,7 +165,8 @@ impl AwsProvider<'_> {
         let batch = self.session.batch();
         for found in self.definitions(name).await? {
             let revision = format!("{name}:{}", found.revision().unwrap_or_default());
-            if !keep.contains(&revision) {
+            let is_anothers = self.is_anothers(found.tags().into_iter().flatten());
+            if !is_anothers && !keep.contains(&revision) {
                 let request = batch.deregister_job_definition().job_definition(&revision);
                 let sent = request.send().await;
                 missing_is_fine(sent.doing(|| format!("forget job definition `{revision}`")))?;

@@ -76,6 +76,13 @@ impl AwsProvider<'_> {
 
     pub(super) async fn take_launch_template(&self, template: &LaunchTemplate) -> CloudResult<()> {
         let name = &template.name;
+        let found = self.session.ec2().describe_launch_templates().launch_template_names(name);
+        let found = found.send().await.doing(|| format!("look at launch template `{name}`"));
+        let found = missing_is_none(found)?.and_then(|found| found.launch_templates);
+        let tags = found.iter().flatten().flat_map(|found| found.tags());
+        if self.is_anothers(tags.filter_map(|tag| Some((tag.key()?, tag.value()?)))) {
+            return Ok(());
+        }
         let sent =
             self.session.ec2().delete_launch_template().launch_template_name(name).send().await;
         missing_is_fine(sent.doing(|| format!("delete launch template `{name}`")))

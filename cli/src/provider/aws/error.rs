@@ -2,6 +2,8 @@
 
 use vdeploy_runtime::aws::{AwsError, AwsErrorKind};
 
+use crate::provider::ImageFailure;
+
 /// Why something wasn't done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CloudError {
@@ -38,6 +40,20 @@ pub(crate) enum CloudError {
     /// The local files of code are gone.
     #[error("its files aren't known any more; deploy from the project that has them")]
     SourceGone,
+    /// An image isn't built, or doesn't get to its repository.
+    #[error(transparent)]
+    Image(Box<ImageFailure>),
+    /// An image that a function was deployed with isn't in its repository any more.
+    #[error("image `{0}` isn't in its repository")]
+    NoImage(String),
+    /// An image is for machines that AWS doesn't start for it.
+    #[error("image `{image}` is for `{architecture}`, and its functions run on `amd64`")]
+    Architecture {
+        /// The image.
+        image: String,
+        /// What it is for.
+        architecture: String,
+    },
     /// A file can't be read.
     #[error("can't read `{0}`")]
     File(String, #[source] std::io::Error),
@@ -65,6 +81,14 @@ impl CloudError {
                 }
                 _ => error.hint(),
             },
+            CloudError::Image(failure) => failure.hint.clone(),
+            CloudError::NoImage(_) => {
+                Some("push it again: `vdeploy deploy` from the project as it was then".into())
+            }
+            CloudError::Architecture { .. } => Some(
+                "have it built by the engine of such a machine: `export DOCKER_HOST=tcp://HOST:2375`"
+                    .into(),
+            ),
             CloudError::NotOurs(_) => Some(
                 "name the app or environment otherwise, or remove it if nobody needs it".into(),
             ),

@@ -120,6 +120,12 @@ impl AwsProvider<'_> {
 
     pub(super) async fn take_role(&self, role: &Role) -> CloudResult<()> {
         let (iam, name) = (self.session.iam(), &role.name);
+        let tags = iam.list_role_tags().role_name(name).send().await;
+        let tags = missing_is_none(tags.doing(|| format!("read tags of role `{name}`")))?;
+        let tags = tags.map(|found| found.tags).unwrap_or_default();
+        if self.is_anothers(tags.iter().map(|tag| (tag.key(), tag.value()))) {
+            return Ok(());
+        }
         if role.for_machines {
             let request = iam.remove_role_from_instance_profile().instance_profile_name(name);
             let sent = request.role_name(name).send().await;

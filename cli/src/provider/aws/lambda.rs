@@ -39,8 +39,11 @@ impl AwsProvider<'_> {
         };
         let image = found.code().and_then(|code| code.image_uri()).map(str::to_owned);
         let Some(found) = found.configuration else { return Ok(false) };
-        Ok(image == Some(self.session.with_account(&function.image))
-            && self.settings_are(function, &found))
+        let wanted = match self.image_of(function).await {
+            Err(CloudError::NoImage(_)) => return Ok(false),
+            wanted => wanted?,
+        };
+        Ok(image == Some(wanted) && self.settings_are(function, &found))
     }
 
     fn settings_are(&self, function: &CloudFunction, found: &FunctionConfiguration) -> bool {
@@ -76,8 +79,7 @@ impl AwsProvider<'_> {
         tags: &super::tags::Tags,
     ) -> CloudResult<()> {
         let (lambda, name) = (self.session.lambda(), &function.name);
-        let code = FunctionCode::builder().image_uri(self.session.with_account(&function.image));
-        let code = code.build();
+        let code = FunctionCode::builder().image_uri(self.image_of(function).await?).build();
         propagated(|| async {
             let request = lambda
                 .create_function()
@@ -108,7 +110,7 @@ impl AwsProvider<'_> {
         self.wait_for_lambda(name).await?;
         let changing = || format!("change Lambda function `{name}`");
         let request = lambda.update_function_code().function_name(name);
-        let request = request.image_uri(self.session.with_account(&function.image));
+        let request = request.image_uri(self.image_of(function).await?);
         request.send().await.doing(changing)?;
         self.wait_for_lambda(name).await?;
         propagated(|| async {
@@ -181,6 +183,10 @@ impl AwsProvider<'_> {
     }
 
     pub(super) async fn take_lambda(&self, name: &str) -> CloudResult<()> {
+        let Some(found) = self.find_lambda(name, None).await? else { return Ok(()) };
+        if self.is_anothers(found.tags().into_iter().flatten()) {
+            return Ok(());
+        }
         let sent = self.session.lambda().delete_function().function_name(name).send().await;
         missing_is_fine(sent.doing(|| format!("delete Lambda function `{name}`")))
     }

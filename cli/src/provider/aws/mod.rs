@@ -13,6 +13,7 @@ mod ecr;
 mod error;
 mod function;
 mod iam;
+mod image;
 mod lambda;
 mod logs;
 mod schedule;
@@ -37,6 +38,7 @@ pub(crate) use session::Session;
 use super::{Deployment, Provider, ProviderError};
 use crate::plan::{Observed, Seen};
 use crate::resource::{Kind, Resource, ResourceId};
+use image::Digests;
 use tags::Tags;
 
 type CloudResult<T> = Result<T, CloudError>;
@@ -54,6 +56,7 @@ pub(crate) struct AwsProvider<'a> {
     keys: Keys,
     names: Names,
     deployment: Deployment,
+    digests: Digests,
     failpoint: &'a Failpoint,
 }
 
@@ -67,7 +70,8 @@ impl<'a> AwsProvider<'a> {
         failpoint: &'a Failpoint,
     ) -> Self {
         let (keys, names) = (Keys::of(environment), Names::of(environment, app));
-        AwsProvider { session, app, keys, names, deployment, failpoint }
+        let digests = Digests::default();
+        AwsProvider { session, app, keys, names, deployment, digests, failpoint }
     }
 
     fn environment(&self) -> &str {
@@ -79,6 +83,14 @@ impl<'a> AwsProvider<'a> {
         Tags::of(self.environment(), self.app, id)
     }
 
+    /// Whether what has `found` for tags says that it is another app's, and so stays.
+    fn is_anothers<K: AsRef<str>, V: AsRef<str>>(
+        &self,
+        found: impl IntoIterator<Item = (K, V)>,
+    ) -> bool {
+        self.tags(&ResourceId::new(Kind::Bucket, "")).deny(found)
+    }
+
     async fn see(&self, id: &ResourceId) -> CloudResult<Option<Seen>> {
         let name = id.name.as_str();
         match id.kind {
@@ -88,7 +100,7 @@ impl<'a> AwsProvider<'a> {
             Kind::Repository => self.see_repository(name).await,
             Kind::LaunchTemplate => self.see_launch_template(name).await,
             Kind::Source => self.see_source(name).await,
-            Kind::Image => Ok(None),
+            Kind::Image => self.see_image(name).await,
             Kind::Volume => self.see_volume(name).await,
             Kind::Secret => self.see_secret(name).await,
             Kind::Compute => self.see_compute(name).await,
@@ -112,7 +124,8 @@ impl<'a> AwsProvider<'a> {
             Resource::Queue(queue) => self.put_queue(queue).await,
             Resource::CloudFunction(function) => self.put_function(function).await,
             Resource::Schedule(schedule) => self.put_schedule(schedule).await,
-            Resource::Image(_) | Resource::Function(_) => Err(CloudError::NotHere),
+            Resource::Image(image) => self.put_image(image).await,
+            Resource::Function(_) => Err(CloudError::NotHere),
         }
     }
 
@@ -130,7 +143,8 @@ impl<'a> AwsProvider<'a> {
             Resource::Queue(queue) => self.take_queue(queue).await,
             Resource::CloudFunction(function) => self.take_function(function).await,
             Resource::Schedule(schedule) => self.take_schedule(schedule).await,
-            Resource::Image(_) | Resource::Function(_) => Err(CloudError::NotHere),
+            Resource::Image(image) => self.take_image(&image.name).await,
+            Resource::Function(_) => Err(CloudError::NotHere),
         }
     }
 }
@@ -186,7 +200,10 @@ impl Provider for AwsProvider<'_> {
 
 fn failed(doing: &'static str, id: ResourceId, error: CloudError) -> ProviderError {
     let hint = error.hint();
-    ProviderError { doing, id, source: Box::new(error), hint }
+    match error {
+        CloudError::Image(failure) => ProviderError { doing, id, source: failure, hint },
+        error => ProviderError { doing, id, source: Box::new(error), hint },
+    }
 }
 
 /// What was found, as it should be compared.

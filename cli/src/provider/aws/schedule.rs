@@ -11,7 +11,7 @@ use super::error::{missing_is_fine, missing_is_none};
 use super::lambda::ALIAS;
 use super::session::Doing;
 use super::wait::propagated;
-use super::{AwsProvider, CloudResult, seen};
+use super::{AwsProvider, CloudError, CloudResult, seen};
 use crate::engine::Engine;
 use crate::plan::Seen;
 use crate::resource::{Resource, Schedule};
@@ -23,8 +23,17 @@ impl AwsProvider<'_> {
     pub(super) async fn see_schedule(&self, function: &str) -> CloudResult<Option<Seen>> {
         let name = self.names.name(function, 64);
         let Some(found) = self.find_schedule(&name).await? else { return Ok(None) };
+        if found.description() != Some(self.owner(function).as_str()) {
+            return Ok(None);
+        }
         let schedule = self.schedule_of(function, &found).map(Resource::Schedule);
         Ok(Some(seen(schedule)))
+    }
+
+    /// What its description says, since schedules have no tags: whose it is. Names alone don't tell
+    /// function `x` of app `a-b` from function `b-x` of app `a`.
+    fn owner(&self, function: &str) -> String {
+        format!("vdeploy {}/{}/{function}", self.environment(), self.app)
     }
 
     async fn find_schedule(&self, name: &str) -> CloudResult<Option<GetScheduleOutput>> {
@@ -62,16 +71,21 @@ impl AwsProvider<'_> {
         let exact = FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off).build();
         let exact = exact.expect("the mode is given");
         let target = self.target_of(wanted);
-        let is_there = self.find_schedule(name).await?.is_some();
+        let owner = self.owner(&wanted.function);
+        let found = self.find_schedule(name).await?;
+        let is_there = found.is_some();
+        if found.is_some_and(|found| found.description() != Some(&owner)) {
+            return Err(CloudError::NotOurs(format!("schedule `{name}`")));
+        }
         propagated(|| async {
             if is_there {
-                let request = scheduler.update_schedule().name(name);
+                let request = scheduler.update_schedule().name(name).description(&owner);
                 let request = request.schedule_expression(&wanted.expression);
                 let request = request.state(ScheduleState::Enabled).target(target.clone());
                 let sent = request.flexible_time_window(exact.clone()).send().await;
                 return sent.doing(|| format!("change schedule `{name}`")).map(drop);
             }
-            let request = scheduler.create_schedule().name(name);
+            let request = scheduler.create_schedule().name(name).description(&owner);
             let request = request.schedule_expression(&wanted.expression);
             let request = request.action_after_completion(ActionAfterCompletion::None);
             let request = request.state(ScheduleState::Enabled).target(target.clone());
@@ -110,6 +124,11 @@ impl AwsProvider<'_> {
 
     pub(super) async fn take_schedule(&self, schedule: &Schedule) -> CloudResult<()> {
         let name = &schedule.name;
+        let found = self.find_schedule(name).await?;
+        let owner = self.owner(&schedule.function);
+        if found.is_none_or(|found| found.description() != Some(&owner)) {
+            return Ok(());
+        }
         let sent = self.session.scheduler().delete_schedule().name(name).send().await;
         missing_is_fine(sent.doing(|| format!("delete schedule `{name}`")))
     }

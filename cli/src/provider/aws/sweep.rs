@@ -1,5 +1,7 @@
 //! What an app has in an account by its tags and names, whatever the state remembers.
 
+use aws_sdk_ec2::types::Filter;
+
 use super::session::Doing;
 use super::tags::belong;
 use super::{AwsProvider, CloudResult};
@@ -9,11 +11,14 @@ impl AwsProvider<'_> {
     /// Everything of this app that is found by its tags.
     pub(crate) async fn sweep(&self) -> CloudResult<Vec<Resource>> {
         let mut ids = self.tagged_in_batch().await?;
-        ids.extend(self.tagged_elsewhere().await?);
+        ids.extend(self.named().await?);
         let mut found = Vec::new();
         for id in ids {
             let seen = self.see(&id).await?;
             found.extend(seen.and_then(|seen| seen.resource));
+        }
+        for id in self.recorded_images().await? {
+            found.extend(self.recorded_image(&id.name).await?.map(Resource::Image));
         }
         found.extend(self.functions_of_catalog().await?);
         Ok(found)
@@ -46,49 +51,73 @@ impl AwsProvider<'_> {
 
     /// Roles, launch templates, repositories, log groups and schedules, by the names that an app's
     /// have.
-    async fn tagged_elsewhere(&self) -> CloudResult<Vec<ResourceId>> {
+    async fn named(&self) -> CloudResult<Vec<ResourceId>> {
         let mut ids: Vec<_> = ["function", "start", "machine", "schedule"]
             .map(|purpose| ResourceId::new(Kind::Role, purpose))
             .into();
-        let name = self.names.name("", 128);
-        let filter =
-            aws_sdk_ec2::types::Filter::builder().name("tag:vdeploy:app").values(self.app).build();
+        ids.extend(self.named_templates().await?);
+        ids.extend(self.named_log_groups().await?);
+        ids.extend(self.named_repositories().await?);
+        ids.extend(self.named_schedules().await?);
+        Ok(ids)
+    }
+
+    async fn named_templates(&self) -> CloudResult<Vec<ResourceId>> {
+        let prefix = self.names.name("", 128);
+        let filter = Filter::builder().name("tag:vdeploy:app").values(self.app).build();
         let found = self.session.ec2().describe_launch_templates().filters(filter).send().await;
         let found = found.doing(|| "look for launch templates".into())?;
-        let templates = found.launch_templates().iter();
-        ids.extend(templates.filter_map(|template| {
-            let id = template.launch_template_name()?.strip_prefix(&name)?;
-            Some(ResourceId::new(Kind::LaunchTemplate, id))
-        }));
+        let names =
+            found.launch_templates().iter().filter_map(|found| found.launch_template_name());
+        Ok(after(&prefix, Kind::LaunchTemplate, names))
+    }
+
+    async fn named_log_groups(&self) -> CloudResult<Vec<ResourceId>> {
         let prefix = self.names.log_group("");
         let request = self.session.logs().describe_log_groups().log_group_name_prefix(&prefix);
-        let mut pages = request.into_paginator().send();
+        let (mut pages, mut ids) = (request.into_paginator().send(), Vec::new());
         while let Some(page) = pages.next().await {
             let page = page.doing(|| "look for log groups".into())?;
-            ids.extend(page.log_groups().iter().filter_map(|group| {
-                let function = group.log_group_name()?.strip_prefix(&prefix)?;
-                Some(ResourceId::new(Kind::LogGroup, function))
-            }));
-        }
-        let prefix = self.names.repository("");
-        let mut pages = self.session.ecr().describe_repositories().into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.doing(|| "look for repositories".into())?;
-            ids.extend(page.repositories().iter().filter_map(|repository| {
-                let image = repository.repository_name()?.strip_prefix(&prefix)?;
-                Some(ResourceId::new(Kind::Repository, image))
-            }));
-        }
-        let request = self.session.scheduler().list_schedules().name_prefix(&name);
-        let mut pages = request.into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.doing(|| "look for schedules".into())?;
-            ids.extend(page.schedules().iter().filter_map(|schedule| {
-                let function = schedule.name()?.strip_prefix(&name)?;
-                Some(ResourceId::new(Kind::Schedule, function))
-            }));
+            let names = page.log_groups().iter().filter_map(|found| found.log_group_name());
+            ids.extend(after(&prefix, Kind::LogGroup, names));
         }
         Ok(ids)
+    }
+
+    async fn named_repositories(&self) -> CloudResult<Vec<ResourceId>> {
+        let prefix = self.names.repository("");
+        let mut pages = self.session.ecr().describe_repositories().into_paginator().send();
+        let mut ids = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.doing(|| "look for repositories".into())?;
+            let names = page.repositories().iter().filter_map(|found| found.repository_name());
+            ids.extend(after(&prefix, Kind::Repository, names));
+        }
+        Ok(ids)
+    }
+
+    async fn named_schedules(&self) -> CloudResult<Vec<ResourceId>> {
+        let prefix = self.names.name("", 128);
+        let request = self.session.scheduler().list_schedules().name_prefix(&prefix);
+        let (mut pages, mut ids) = (request.into_paginator().send(), Vec::new());
+        while let Some(page) = pages.next().await {
+            let page = page.doing(|| "look for schedules".into())?;
+            ids.extend(after(
+                &prefix,
+                Kind::Schedule,
+                page.schedules().iter().filter_map(|found| found.name()),
+            ));
+        }
+        Ok(ids)
+    }
+
+    /// Images by their records.
+    async fn recorded_images(&self) -> CloudResult<Vec<ResourceId>> {
+        let prefix = self.keys.images(self.app);
+        let listed = self.session.objects().list(&prefix).await?;
+        let name = |key: &str| key.strip_prefix(&prefix)?.strip_suffix(".json").map(str::to_owned);
+        let names = listed.iter().filter_map(|object| name(&object.key));
+        Ok(names.map(|name| ResourceId::new(Kind::Image, name)).collect())
     }
 
     /// Functions by their records in the catalog.
@@ -105,4 +134,10 @@ impl AwsProvider<'_> {
         }
         Ok(found)
     }
+}
+
+/// The ids of what has a name that starts with `prefix`, by the rest of it.
+fn after<'n>(prefix: &str, kind: Kind, names: impl Iterator<Item = &'n str>) -> Vec<ResourceId> {
+    let rests = names.filter_map(|name| name.strip_prefix(prefix));
+    rests.map(|rest| ResourceId::new(kind, rest)).collect()
 }

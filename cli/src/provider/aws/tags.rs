@@ -49,6 +49,21 @@ impl Tags {
             .filter(|(key, _)| key == APP || key == ENVIRONMENT)
             .all(|(key, value)| found.iter().any(|(k, v)| k.as_ref() == key && v.as_ref() == value))
     }
+
+    /// Whether what has `found` says that it is another app's. Names alone don't tell app `a-b` from
+    /// app `b` of environment `main-a`, so this is asked before anything is removed.
+    pub(super) fn deny<K: AsRef<str>, V: AsRef<str>>(
+        &self,
+        found: impl IntoIterator<Item = (K, V)>,
+    ) -> bool {
+        let is_other = |(key, value): (K, V)| {
+            let ours = self.0.iter().find(|(own, _)| own == key.as_ref());
+            ours.is_some_and(|(key, own)| {
+                (key == APP || key == ENVIRONMENT) && own != value.as_ref()
+            })
+        };
+        found.into_iter().any(is_other)
+    }
 }
 
 /// Whether tags are those of an app of an environment.
@@ -59,4 +74,23 @@ pub(super) fn belong<'t>(
 ) -> bool {
     let id = ResourceId::new(crate::resource::Kind::Bucket, "");
     Tags::of(environment, app, &id).own(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_nothing_is_neither_ours_nor_anothers() {
+        let id = ResourceId::new(crate::resource::Kind::Queue, "cpu");
+        let tags = Tags::of("main", "reel", &id);
+        let found = |app: &'static str, environment: &'static str| {
+            [(APP, app), (ENVIRONMENT, environment), (RESOURCE, "queue.other"), ("team", "x")]
+        };
+        assert!(tags.own(found("reel", "main")) && !tags.deny(found("reel", "main")));
+        for other in [found("reel-studio", "main"), found("reel", "main-a")] {
+            assert!(!tags.own(other) && tags.deny(other), "{other:?}");
+        }
+        assert!(!tags.own([("team", "x")]) && !tags.deny([("team", "x")]));
+    }
 }
