@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use crate::env::{TestEnv, ran, repository};
 
 /// A program of the workspace, built beside `vdeploy`.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_vdeploy")).with_file_name(name);
     assert!(path.is_file(), "build it: `cargo build --workspace --bins`");
     path
 }
 
 /// A copy of an example, to deploy without touching it.
-fn example(env: &TestEnv, name: &str) {
+pub fn example(env: &TestEnv, name: &str) {
     for file in walkdir::WalkDir::new(repository().join("examples").join(name)) {
         let file = file.unwrap();
         let path = file.path().strip_prefix(repository().join("examples").join(name)).unwrap();
@@ -103,6 +103,38 @@ fn a_handler_in_python_is_deployed_as_it_is() {
     let ran = env.vdeploy("call thumbnails --args input=clip.mp4 count=2").exits(0);
     let names = json!(["thumbnail-001.jpg", "thumbnail-002.jpg"]);
     assert_eq!(ran.json()["thumbnails"], names);
+}
+
+/// The whole way of examples/reel-studio: found, marked, followed, cut, packaged.
+#[test]
+fn a_portrait_stream_is_made_of_a_match() {
+    let env = TestEnv::new();
+    example(&env, "reel-studio");
+    let examples = repository().join("examples");
+    let mut clip = Command::new(examples.join("detect/match"));
+    assert!(clip.arg("whole.mp4").current_dir(env.project()).status().unwrap().success());
+    let cut = "-v error -i whole.mp4 -t 2 -crf 16 match.mp4".split(' ');
+    let cut = Command::new("ffmpeg").args(cut).current_dir(env.project()).status();
+    assert!(cut.unwrap().success());
+    env.vdeploy("deploy -y").exits(0);
+    let model = examples.join("detect/model/shapes.onnx");
+    env.run(["volume", "put", "models", model.to_str().unwrap()]).exits(0);
+    env.vdeploy("volume put footage match.mp4").exits(0);
+    let mut call = env.command(["call", "reel", "--args", "@reel.json"]);
+    let done = ran(call.env("VDEPLOY_ONNXRUNTIME", "tract").output().unwrap()).exits(0).json();
+    assert_eq!(done["output"], "vol://reels/match", "{done}");
+    // Two clips of 25 and 20 frames, of which the last 5 of one are the first 5 of the other.
+    assert_eq!(done["steps"][3]["result"]["reel"]["verified"]["frames_out"], 40, "{done}");
+    env.vdeploy("volume get reels match .").exits(0);
+    let stream = env.project().join("match/master.m3u8");
+    let probed = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v", "-count_packets", "-of", "csv=p=0"])
+        .args(["-show_entries", "stream=width,height,nb_read_packets"])
+        .arg(stream)
+        .output()
+        .unwrap();
+    let probed = String::from_utf8(probed.stdout).unwrap();
+    assert!(probed.starts_with("202,360,40"), "{probed}");
 }
 
 #[test]
