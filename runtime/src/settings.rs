@@ -58,6 +58,8 @@ pub struct Settings {
     pub price_per_hour: Option<f64>,
     /// What builds images and runs containers.
     pub engine: EngineAddress,
+    /// This process runs in the image of the functions it runs.
+    pub in_image: bool,
     /// Where a test wants this process to die.
     pub failpoint: Failpoint,
 }
@@ -156,7 +158,7 @@ impl Settings {
     /// Variables over defaults, with everything below `home`: for a container, which has no user.
     pub(crate) fn in_home(home: Home) -> Result<Self, SettingsError> {
         let settings = Settings::with(Profile::default(), home)?;
-        Ok(Settings { target: "local".into(), ..settings })
+        Ok(Settings { target: "local".into(), in_image: true, ..settings })
     }
 
     fn with(profile: Profile, home: Home) -> Result<Self, SettingsError> {
@@ -176,6 +178,7 @@ impl Settings {
                 host: variable("DOCKER_HOST"),
                 runtime_dir: path_variable("XDG_RUNTIME_DIR"),
             },
+            in_image: false,
             failpoint: variable("VDEPLOY_FAILPOINT")
                 .map_or_else(Failpoint::none, |text| Failpoint::parse(&text)),
         };
@@ -230,6 +233,7 @@ impl Settings {
             price_per_hour: self.price_per_hour,
             elsewhere: None,
             engine: self.engine.clone(),
+            in_image: self.in_image,
             failpoint: self.failpoint.clone(),
         })
     }

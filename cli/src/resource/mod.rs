@@ -278,8 +278,10 @@ impl Resource {
     pub fn deps(&self) -> Vec<ResourceId> {
         match self {
             Resource::Schedule(schedule) => {
-                return vec![ResourceId::new(Kind::Function, &schedule.function)];
+                let function = ResourceId::new(Kind::Function, &schedule.function);
+                return vec![function, ResourceId::new(Kind::Role, "schedule")];
             }
+            Resource::Compute(_) => return vec![ResourceId::new(Kind::Role, "machine")],
             Resource::Image(image) if image.pushed.is_some() => {
                 return vec![ResourceId::new(Kind::Repository, &image.name)];
             }

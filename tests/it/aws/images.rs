@@ -115,7 +115,7 @@ fn what_keeps_an_image_from_its_repository_is_said_and_made_good_later() {
     let without = ran(without.unwrap()).exits(4);
     assert!(without.stderr.contains("image.box failed"), "{}", without.stderr);
     assert!(
-        without.stderr.contains("function.job skipped: it needs `image.box`"),
+        without.stderr.contains("function.job skipped: it needs image.box"),
         "{}",
         without.stderr
     );

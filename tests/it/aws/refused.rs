@@ -42,22 +42,26 @@ fn credentials_that_are_missing_expired_or_too_weak_are_told_apart() {
 
 #[test]
 fn a_quota_that_is_used_up_is_named_with_what_helps() {
-    let env = project();
+    let env = TestEnv::new();
+    env.write(
+        "vdeploy.toml",
+        "[app]\nname = \"reel\"\n[image.own]\nuri = \"r/x:1\"\n[function.encode]\n\
+         handler = \"transcode\"\nimage = \"own\"\nengine = \"batch\"\n",
+    );
     let Some(aws) = Aws::start(&env) else { return };
-    aws.vdeploy(&env, "secret create storage TOKEN=x").exits(0);
-    for (action, code, message) in [
-        ("iam:CreateRole", "LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1000"),
-        ("ec2:CreateLaunchTemplate", "LaunchTemplateLimitExceeded", "You have 5000 templates"),
-        ("logs:CreateLogGroup", "LimitExceededException", "Resource limit exceeded."),
+    for (environment, action, code, message) in [
+        ("one", "iam:CreateRole", "LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1000"),
+        ("two", "ec2:CreateLaunchTemplate", "LaunchTemplateLimitExceeded", "There are 5000."),
+        ("three", "logs:CreateLogGroup", "LimitExceededException", "Resource limit exceeded."),
     ] {
         let said = message.replace(' ', "%20");
         aws.ask(&format!("deny?action={action}&code={code}&message={said}"));
-        let refused = aws.vdeploy(&env, "deploy -y").exits(4);
+        let refused = aws.vdeploy(&env, &format!("deploy -y -e {environment}")).exits(4);
         assert!(refused.stderr.contains(&format!("{code}: {message}")), "{}", refused.stderr);
         assert!(refused.stderr.contains("Service Quotas"), "{}", refused.stderr);
+        aws.ask("deny");
+        aws.vdeploy(&env, &format!("deploy -y -e {environment}")).exits(0);
     }
-    aws.ask("deny");
-    aws.vdeploy(&env, "deploy -y").exits(0);
 }
 
 #[test]

@@ -46,6 +46,10 @@ const PASSED_ON: [&str; 14] = [
     "SSL_CERT_DIR",
 ];
 
+/// What names of variables begin with that a container in the cloud has for its worker program, and
+/// functions have no business with.
+const PRIVATE: [&str; 4] = ["AWS_", "ECS_", "LAMBDA_", "VDEPLOY_"];
+
 /// Where images have the worker program.
 pub const WORKER_IN_IMAGE: &str = "/usr/local/bin/vdeploy-runtime";
 /// Where containers have a scratch folder of the size that was asked for.
@@ -68,6 +72,8 @@ pub struct Setup {
     pub elsewhere: Option<Elsewhere>,
     /// What runs containers.
     pub engine: EngineAddress,
+    /// This process runs in the image of the functions it runs, which get what that sets.
+    pub in_image: bool,
     /// Where a test wants this process to die.
     pub failpoint: Failpoint,
 }
@@ -88,7 +94,7 @@ impl Setup {
         let mut values = Vec::new();
         let mut env = match &function.container {
             Some(_) => Vec::new(),
-            None => inherited(),
+            None => inherited(self.in_image),
         };
         env.extend(function.env.iter().map(|(key, value)| (key.into(), value.into())));
         for (key, value) in &secrets {
@@ -241,7 +247,14 @@ fn container_variables() -> impl Iterator<Item = (OsString, OsString)> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "passes a named few on to workers, unread")]
-fn inherited() -> Vec<(OsString, OsString)> {
+fn inherited(in_image: bool) -> Vec<(OsString, OsString)> {
+    if in_image {
+        let is_private = |name: &OsString| {
+            let name = name.to_string_lossy();
+            PRIVATE.iter().any(|prefix| name.starts_with(prefix))
+        };
+        return std::env::vars_os().filter(|(name, _)| !is_private(name)).collect();
+    }
     let pass = |name: &str| std::env::var_os(name).map(|value| (name.into(), value));
     PASSED_ON.into_iter().filter_map(pass).collect()
 }
