@@ -11,7 +11,7 @@ use vdeploy_runtime::catalog::{FORMAT, Published};
 use vdeploy_runtime::clock::now;
 use vdeploy_runtime::function::{Entry, FunctionSpec};
 
-use super::standin::{ACCOUNT, Aws, REGION};
+use super::standin::{ACCOUNT, Aws, REGION, worker};
 use crate::env::{Ran, TestEnv, eventually, repository, sh, signal};
 
 /// Programs of this machine serve as jobs and as functions.
@@ -19,11 +19,6 @@ pub(super) const PROCESSES: &str = "process";
 
 pub(super) fn bucket() -> String {
     default_bucket(ACCOUNT, REGION)
-}
-
-/// The worker program that was built with the tests.
-pub(super) fn worker() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_vdeploy")).with_file_name("vdeploy-runtime")
 }
 
 /// A stand-in with a bucket, a queue, and a job definition whose jobs are served here.
