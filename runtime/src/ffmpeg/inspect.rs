@@ -51,7 +51,9 @@ impl Tools {
             Ok(json) => probe::parse(&json).map_err(|error| unreadable(name).cause(error)),
             Err(error @ ExecError::Failed { .. }) => {
                 let mut failure = failure::failure(error, &unreadable(name).message);
-                if let Some(what) = input::looks_like(&head) {
+                if matches!(source, Source::File(_))
+                    && let Some(what) = input::looks_like(&head)
+                {
                     failure.causes.insert(0, what.into());
                 }
                 let hint = "name a video file such as MP4, MOV, MKV, WebM, AVI or MPEG-TS";

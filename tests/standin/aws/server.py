@@ -10,7 +10,7 @@ Added to moto, each as AWS documents it:
 - Batch jobs run, by STANDIN_JOBS: `docker` in containers of the image, `process` as programs of this
   machine, `none` not at all (they stay RUNNABLE). They get their array index, attempt number,
   secrets, an endpoint and credentials; retry strategies, timeouts, exit codes, reasons and one log
-  stream per attempt are kept; TerminateJob is SIGTERM, then SIGKILL.
+  stream per attempt are kept; TerminateJob is SIGTERM, then SIGKILL, for an array for all of its jobs.
 - Compute environments without a service role use the service-linked one, can be updated, and can't be
   deleted while a queue uses them or while they are enabled; nor can queues.
 - Job queues without a state are enabled.
@@ -266,6 +266,19 @@ def run(self):
 
 models.Job.run = run
 models.Job._stop_attempt = lambda self: None
+
+original_terminate = models.Job.terminate
+
+
+def terminate(self, reason):
+    original_terminate(self, reason)
+    # An array ends with all of its jobs.
+    for name, job in list(self.all_jobs.items()):
+        if name.startswith(f"{self.job_id}:"):
+            original_terminate(job, reason)
+
+
+models.Job.terminate = terminate
 
 ENDED, TIMED_OUT = "Essential container in task exited", "Job attempt duration exceeded timeout"
 

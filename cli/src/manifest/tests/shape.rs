@@ -79,7 +79,7 @@ fn unknown_keys() {
     7 | colour = 1
       | ^^^^^^ a function has no such key
       |
-      = hint: a function may have `description`, `handler`, `binary`, `command`, `source`, `args`, `with`, `image`, `isolation`, `network`, `cpu`, `memory`, `ephemeral_disk`, `gpu`, `hardware`, `timeout`, `retries`, `env`, `volumes`, `secrets`, `min_containers`, `max_containers`, `scaledown_window`, `cache`, `spot`, `schedule`, `engine` or `codecs`
+      = hint: a function may have `description`, `handler`, `binary`, `command`, `source`, `args`, `with`, `image`, `isolation`, `network`, `cpu`, `memory`, `ephemeral_disk`, `gpu`, `hardware`, `timeout`, `retries`, `env`, `volumes`, `secrets`, `downloads`, `min_containers`, `max_containers`, `scaledown_window`, `cache`, `spot`, `schedule`, `engine` or `codecs`
     "#);
     insta::assert_snapshot!(mistakes("[app]\nname = \"reel\"\n[functions.f]\nhandler = \"echo\"\n"), @r#"
     error: unknown key `functions`
