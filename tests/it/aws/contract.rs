@@ -115,6 +115,9 @@ fn an_app_is_made_kept_changed_taken_back_and_removed() {
 fn volumes_keep_files_as_they_are_named_and_lose_none() {
     each(|place| {
         let env = &place.env;
+        // In an account, the first deploy makes the bucket that volumes are in.
+        env.write("vdeploy.toml", "[app]\nname = \"app\"\n[volume.other]\n");
+        place.vdeploy("deploy -y").exits(0);
         let missing = place.vdeploy("volume ls footage").exits(1);
         assert!(missing.stderr.contains("no volume named `footage`"), "{}", missing.stderr);
         place.vdeploy("volume create footage").exits(0);
