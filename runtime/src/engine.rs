@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 /// Seconds after which a request that should be answered at once has failed; streams, such as
 /// those of a build, may go on for longer.
@@ -21,6 +23,11 @@ pub struct EngineAddress {
     /// `XDG_RUNTIME_DIR`, if it is set.
     pub runtime_dir: Option<PathBuf>,
 }
+
+/// A connection of one's own to an engine, for what bollard can't ask it.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 /// Why there is no container engine to use.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +79,16 @@ impl EngineAddress {
         let silent = |source| EngineError::Silent { address: address.clone(), source };
         let docker = docker.map_err(|error| silent(Box::new(error)))?;
         docker.negotiate_version().await.map_err(|error| silent(Box::new(error)))
+    }
+
+    /// Opens a connection that nothing has been said on.
+    pub async fn dial(&self) -> io::Result<Box<dyn Connection>> {
+        let address = self.find();
+        match address.split_once("://") {
+            Some(("unix", path)) => Ok(Box::new(UnixStream::connect(path).await?)),
+            Some((_, host)) => Ok(Box::new(TcpStream::connect(host.trim_end_matches('/')).await?)),
+            None => Ok(Box::new(UnixStream::connect(address).await?)),
+        }
     }
 
     /// The address that is tried: what was named, else the first socket that is there.

@@ -41,6 +41,7 @@ pub mod oom;
 pub mod packaging;
 pub mod process;
 mod quantity;
+pub mod redact;
 pub mod secret;
 pub mod settings;
 pub mod storage;

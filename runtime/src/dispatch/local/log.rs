@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
+use crate::redact::{Redactor, find};
 use crate::wire::Outcome;
 
 /// Bytes of output kept of one call.
@@ -183,36 +184,6 @@ impl Splitter {
     }
 }
 
-/// Puts stars in place of secrets' values.
-struct Redactor {
-    secrets: Vec<Vec<u8>>,
-}
-
-/// Shorter values are in every text by chance; hiding them would hide everything.
-const SHORTEST_SECRET: usize = 4;
-
-impl Redactor {
-    fn new(secrets: Vec<String>) -> Self {
-        let mut secrets: Vec<_> = secrets
-            .into_iter()
-            .map(String::into_bytes)
-            .filter(|value| value.len() >= SHORTEST_SECRET)
-            .collect();
-        // A secret that contains another goes first, else its rest would stay.
-        secrets.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        Redactor { secrets }
-    }
-
-    fn redact(&self, mut bytes: Vec<u8>) -> Vec<u8> {
-        for secret in &self.secrets {
-            while let Some(start) = find(&bytes, secret) {
-                bytes.splice(start..start + secret.len(), *b"***");
-            }
-        }
-        bytes
-    }
-}
-
 /// `outcome` without the values of `secrets`, whether they are in its result or in its failure.
 pub(super) fn redact_outcome(outcome: Outcome, secrets: &[String]) -> Outcome {
     if secrets.is_empty() {
@@ -227,24 +198,11 @@ pub(super) fn redact_outcome(outcome: Outcome, secrets: &[String]) -> Outcome {
 fn redact_value(value: &mut Value, redactor: &Redactor) {
     match value {
         Value::String(text) => {
-            let redacted = redactor.redact(std::mem::take(text).into_bytes());
-            *text = String::from_utf8_lossy(&redacted).into_owned();
+            *text = redactor.redact_text(std::mem::take(text));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| redact_value(item, redactor)),
         Value::Object(map) => map.values_mut().for_each(|item| redact_value(item, redactor)),
         _ => {}
-    }
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    let first = *needle.first()?;
-    let mut from = 0;
-    loop {
-        let at = from + haystack.get(from..)?.iter().position(|byte| *byte == first)?;
-        if haystack[at..].starts_with(needle) {
-            return Some(at);
-        }
-        from = at + 1;
     }
 }
 
