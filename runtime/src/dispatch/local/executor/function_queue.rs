@@ -29,6 +29,8 @@ pub(super) struct FunctionQueue {
     pub(super) running: u32,
     /// Workers that are kept although nothing waits.
     pub(super) hold: u32,
+    /// Another version was deployed since, or none is deployed any more: nothing is kept warm.
+    pub(super) replaced: bool,
     pub(super) idle: Vec<WorkerKey>,
     pub(super) fetching: bool,
     pub(super) fetch_again: bool,
@@ -97,6 +99,7 @@ impl FunctionQueue {
             checking: HashMap::new(),
             running: 0,
             hold: 0,
+            replaced: false,
             idle: Vec::new(),
             fetching: false,
             fetch_again: false,

@@ -1,11 +1,13 @@
 //! Workers that are held ready, as `min_containers` asks, by an executor that serves.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Executor, FunctionQueue, Mode, Request, Signal, WorkerKey};
 use crate::catalog::{Catalog, Published};
+use crate::dispatch::Callee;
 use crate::dispatch::local::record::KnownFunction;
 use crate::home::Home;
 
@@ -22,8 +24,12 @@ impl Executor {
         let home = self.setup.home.clone();
         let (writer, signals) = (self.writer.clone(), self.signals.clone());
         tokio::spawn(async move {
-            let wanting = tokio::task::spawn_blocking(move || wanting(&home)).await;
-            let wanting = wanting.unwrap_or_default();
+            let published = tokio::task::spawn_blocking(move || published(&home)).await;
+            let published = published.unwrap_or_default();
+            let deployed = published.iter().map(versioned).collect();
+            let wanting = published.into_iter();
+            let wanting: Vec<_> =
+                wanting.filter(|(_, p)| p.function.scaling.min_containers > 0).collect();
             let known = writer
                 .write(move |queue| {
                     let known = |(environment, published): (String, Published)| {
@@ -43,15 +49,25 @@ impl Executor {
                 .await;
             // The executor is gone only when nobody needs the answer.
             let _ = signals.send(match known {
-                Ok(known) => Signal::Held(known),
+                Ok(known) => Signal::Held(deployed, known),
                 Err(error) => Signal::Broken(error),
             });
         });
     }
 
-    /// Holds workers of these functions and of no others.
-    pub(super) fn held(&mut self, functions: Vec<KnownFunction>) {
-        self.functions.values_mut().for_each(|function| function.hold = 0);
+    /// Holds workers of these functions and of no others, and keeps none warm of what isn't deployed
+    /// any more.
+    pub(super) fn held(
+        &mut self,
+        deployed: &HashSet<(Callee, u64)>,
+        functions: Vec<KnownFunction>,
+    ) {
+        for function in self.functions.values_mut() {
+            function.hold = 0;
+            // One of version 0 runs without being deployed.
+            let (callee, version) = (Callee::clone(&function.callee), function.version);
+            function.replaced = version > 0 && !deployed.contains(&(callee, version));
+        }
         for known in functions {
             let hold = known.spec.scaling.min_containers;
             let id = known.id;
@@ -93,7 +109,7 @@ impl Executor {
         self.rest(key, id);
     }
 
-    /// Lets idle workers go that were held and aren't any more.
+    /// Lets idle workers go that were held and aren't any more, or whose function was replaced.
     fn release_spare(&mut self) {
         let idle: Vec<_> = self
             .functions
@@ -102,8 +118,9 @@ impl Executor {
             .collect();
         for (id, key) in idle {
             let until = self.idle_until(id);
+            let replaced = self.functions.get(&id).is_some_and(|function| function.replaced);
             if let Some(worker) = self.workers.get_mut(&key)
-                && worker.idle_until.is_none()
+                && (worker.idle_until.is_none() || replaced)
             {
                 worker.idle_until = until;
             }
@@ -113,6 +130,9 @@ impl Executor {
     /// When an idle worker of a function ends; none for one that is held.
     pub(super) fn idle_until(&self, id: i64) -> Option<Instant> {
         let function = self.functions.get(&id)?;
+        if function.replaced {
+            return Some(Instant::now());
+        }
         let held = function
             .idle
             .iter()
@@ -133,18 +153,24 @@ impl Executor {
     }
 }
 
-/// The deployed functions that want workers held ready, with their environments.
-fn wanting(home: &Home) -> Vec<(String, Published)> {
+/// The deployed functions, with their environments.
+fn published(home: &Home) -> Vec<(String, Published)> {
     let environments = home.environments().unwrap_or_default();
     let of = |environment: String| {
         let catalog = Catalog::new(home.environment(&environment));
         let names = catalog.list().unwrap_or_default();
         let published =
             names.into_iter().filter_map(move |name| catalog.read(&name).ok().flatten());
-        published
-            .filter(|published| published.function.scaling.min_containers > 0)
-            .map(move |published| (environment.clone(), published))
-            .collect::<Vec<_>>()
+        published.map(move |published| (environment.clone(), published)).collect::<Vec<_>>()
     };
     environments.into_iter().flat_map(of).collect()
+}
+
+fn versioned((environment, published): &(String, Published)) -> (Callee, u64) {
+    let callee = Callee {
+        environment: environment.clone(),
+        app: published.function.app.clone(),
+        function: published.function.name.clone(),
+    };
+    (callee, published.version)
 }

@@ -10,7 +10,7 @@ mod hold;
 mod intake;
 mod reuse;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -68,8 +68,8 @@ pub(super) enum Signal {
     Checked(i64, i64, Box<Checked>),
     /// Something was deployed or removed.
     Deployed,
-    /// Functions that want workers held ready.
-    Held(Vec<KnownFunction>),
+    /// What is deployed, and the functions that want workers held ready.
+    Held(HashSet<(Callee, u64)>, Vec<KnownFunction>),
     /// News of a worker.
     News(WorkerKey, News),
     /// An end was recorded; the flag tells whether it was the first.
@@ -304,7 +304,7 @@ impl Executor {
             Signal::Fetched(function, calls) => self.fetched(function, calls),
             Signal::Checked(function, seq, checked) => self.checked(function, seq, *checked),
             Signal::Deployed => self.look_at_catalog(),
-            Signal::Held(functions) => self.held(functions),
+            Signal::Held(deployed, functions) => self.held(&deployed, functions),
             Signal::News(worker, news) => self.news(worker, news),
             Signal::Recorded(event, first) => {
                 self.in_flight -= 1;
