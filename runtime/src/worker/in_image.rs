@@ -68,14 +68,14 @@ async fn examine() -> io::Result<InImage> {
         ffmpeg: found.ffmpeg.version,
         encoders: found.encoders.into_iter().filter_map(|software| software.encoder).collect(),
         nvenc: listed.contains("h264_nvenc"),
-        unresolved: unresolved().await,
+        unresolved: unresolved(),
         driver_capabilities: variable("NVIDIA_DRIVER_CAPABILITIES"),
         missing: found.missing.into_iter().map(|missing| missing.what).collect(),
     })
 }
 
 /// What the loader doesn't find for ffmpeg and for ONNX Runtime.
-async fn unresolved() -> Vec<String> {
+fn unresolved() -> Vec<String> {
     let path = crate::environment::search_path().unwrap_or_default();
     let ffmpeg = std::env::split_paths(&path).map(|folder| folder.join("ffmpeg"));
     let mut programs: Vec<_> = ffmpeg.filter(|path| path.is_file()).take(1).collect();
@@ -84,7 +84,7 @@ async fn unresolved() -> Vec<String> {
     programs.extend(libraries.filter(|path| path.to_string_lossy().contains(".so")));
     let mut missing = Vec::new();
     for program in programs {
-        missing.extend(not_found(&said("ldd", &[&program.to_string_lossy()]).await));
+        missing.extend(not_found(&ldd(&program)));
     }
     missing.sort();
     missing.dedup();
@@ -98,6 +98,13 @@ fn not_found(text: &str) -> Vec<String> {
         .map(|(name, _)| name.trim().to_owned())
         .filter(|name| !OF_THE_DRIVER.iter().any(|driver| name.starts_with(driver)))
         .collect()
+}
+
+/// What the loader would load for `program`; nothing when it can't be asked.
+#[expect(clippy::disallowed_methods, reason = "this is no ffmpeg, and runs in an image alone")]
+fn ldd(program: &Path) -> String {
+    let said = std::process::Command::new("ldd").arg(program).output();
+    said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default()
 }
 
 /// What a program prints; nothing when it can't be run.
