@@ -6,7 +6,7 @@ VIDEO ?=
 SEED ?= 1
 CASES ?= 500
 
-.PHONY: demo test soak fuzz bench lint doc tools
+.PHONY: demo test soak fuzz bench lint doc tools release
 
 demo: tools
 	$(CARGO) build --release --workspace --bins
@@ -42,6 +42,22 @@ doc:
 bench: tools
 	$(CARGO) build --release --workspace --bins
 	tests/bench/run
+
+# Binaries for others: built against glibc 2.28, they run on Debian 10, Ubuntu 20.04, RHEL 8 and all
+# that is newer, and in images of those. ARCH=aarch64 builds for ARM.
+ARCH ?= $(shell uname -m)
+GLIBC = 2.28
+ZIG = target/zig
+release: $(ZIG)/bin/cargo-zigbuild
+	rustup target add $(ARCH)-unknown-linux-gnu
+	PATH="$(CURDIR)/$(ZIG)/bin:$$PATH" $(CARGO) zigbuild --release --bins \
+	  -p vdeploy -p vdeploy-runtime --target $(ARCH)-unknown-linux-gnu.$(GLIBC)
+	tests/glibc $(GLIBC) target/$(ARCH)-unknown-linux-gnu/release/vdeploy \
+	  target/$(ARCH)-unknown-linux-gnu/release/vdeploy-runtime
+
+$(ZIG)/bin/cargo-zigbuild:
+	python3 -m venv $(ZIG)
+	$(ZIG)/bin/pip install --quiet cargo-zigbuild ziglang
 
 tools:
 	tests/tools
