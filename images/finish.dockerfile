@@ -1,8 +1,8 @@
 {{#if apt}}
-RUN {{apt}}
+{{apt}}
 {{/if}}
 {{#if pip}}
-RUN {{pip}}
+{{pip}}
 {{/if}}
 {{#each env}}
 ENV {{this}}
@@ -10,11 +10,8 @@ ENV {{this}}
 {{#if workdir}}
 WORKDIR {{workdir}}
 {{/if}}
-{{#each copy}}
-COPY {{this}}
-{{/each}}
-{{#each run}}
-RUN {{this}}
+{{#each steps}}
+{{this}}
 {{/each}}
 COPY vdeploy-context/vdeploy-runtime /usr/local/bin/vdeploy-runtime
 LABEL{{#each labels}} {{this}}{{/each}}

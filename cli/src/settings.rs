@@ -61,6 +61,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// Who runs this, for others to know.
     pub user: String,
+    /// Images are built without BuildKit, as `DOCKER_BUILDKIT=0` asks of Docker's tools.
+    pub classic_builder: bool,
     /// A person can be asked.
     pub interactive: bool,
     /// Where output goes.
@@ -88,6 +90,7 @@ impl Settings {
             user: variable("USER")
                 .or_else(|| variable("LOGNAME"))
                 .unwrap_or_else(|| "unknown".into()),
+            classic_builder: variable("DOCKER_BUILDKIT").as_deref() == Some("0"),
             interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
             printer: printer(args),
         })

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
+use vdeploy_runtime::secret::SecretStore;
 
 use super::Site;
 use crate::error::{CliError, Result};
 use crate::image::{Job, Owner};
 use crate::manifest::{App, ImagePlace};
 use crate::prepare::image_jobs;
-use crate::provider::Builder;
+use crate::provider::{Builder, Workshop};
 use crate::settings::Settings;
 
 /// Images as they could be built now.
@@ -80,5 +81,13 @@ fn buildable(
 /// What makes images, and stops when `stop` says so.
 pub(crate) fn builder(settings: &Settings, images: &Images, stop: &CancellationToken) -> Builder {
     let Images { jobs, places } = images.clone();
-    Builder::new(settings.engine(), jobs, places, stop.clone(), settings.printer)
+    let workshop = Workshop {
+        engine: settings.engine(),
+        classic: settings.classic_builder,
+        // Images are built here, whatever target they are for.
+        secrets: SecretStore::of(&settings.home.environment(&settings.environment)),
+        stop: stop.clone(),
+        printer: settings.printer,
+    };
+    Builder::new(workshop, jobs, places)
 }

@@ -45,15 +45,20 @@ pub(crate) enum Command {
     Plan(plan::Args),
     Deploy(deploy::Args),
     Destroy(destroy::Args),
+    #[command(subcommand)]
     App(app::Args),
     Call(call::Args),
     Run(run::Args),
     Map(map::Args),
     Calls(calls::Args),
     Logs(logs::Args),
+    #[command(subcommand)]
     Volume(volume::Args),
+    #[command(subcommand)]
     Secret(secret::Args),
+    #[command(subcommand)]
     Image(image::Args),
+    #[command(subcommand)]
     State(state::Args),
     Cost(cost::Args),
     Executor(executor::Args),

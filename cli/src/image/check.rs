@@ -2,14 +2,11 @@
 
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
-use bollard::models::{ContainerCreateBody, HostConfig};
-use bollard::query_parameters::{
-    CreateContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-};
-use futures::StreamExt;
 use vdeploy_runtime::dispatch::local::WORKER_IN_IMAGE;
 use vdeploy_runtime::wire::VERSION;
 use vdeploy_runtime::worker::in_image::InImage;
+
+use super::inside;
 
 /// What an image lacks.
 #[derive(Debug, thiserror::Error)]
@@ -45,46 +42,15 @@ impl CheckError {
 
 /// Runs the worker program's own check in `image`, a name or an id.
 pub async fn check(docker: &Docker, image: &str, cuda: bool) -> Result<InImage, CheckError> {
-    let said = look(docker, image).await.map_err(Box::new)?;
-    let line = said.lines().find(|line| line.starts_with('{')).unwrap_or_default();
-    let found: InImage = serde_json::from_str(line)
-        .map_err(|_| CheckError::Silent(said.trim().replace('\n', "; ")))?;
+    let command = [WORKER_IN_IMAGE, "check", "--in-image"];
+    let printed = inside::run(docker, image, &command).await.map_err(Box::new)?;
+    let line = printed.stdout.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+    let found: InImage = serde_json::from_str(line).map_err(|_| {
+        let said = format!("{}{}", printed.stdout, printed.stderr);
+        CheckError::Silent(said.trim().replace('\n', "; "))
+    })?;
     let lacks = lacks(&found, cuda);
     if lacks.is_empty() { Ok(found) } else { Err(CheckError::Lacks(lacks)) }
-}
-
-async fn look(docker: &Docker, image: &str) -> Result<String, BollardError> {
-    let body = ContainerCreateBody {
-        image: Some(image.to_owned()),
-        entrypoint: Some([WORKER_IN_IMAGE, "check", "--in-image"].map(str::to_owned).into()),
-        cmd: Some(Vec::new()),
-        host_config: Some(HostConfig {
-            network_mode: Some("none".into()),
-            cap_drop: Some(vec!["ALL".into()]),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    let id = docker.create_container(None::<CreateContainerOptions>, body).await?.id;
-    let said = said(docker, &id).await;
-    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-    docker.remove_container(&id, Some(options)).await?;
-    said
-}
-
-async fn said(docker: &Docker, id: &str) -> Result<String, BollardError> {
-    match docker.start_container(id, None).await {
-        // It is the image that can't be started, not the engine.
-        Err(BollardError::DockerResponseServerError { message, .. }) => return Ok(message),
-        started => started?,
-    }
-    let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
-    let mut logs = docker.logs(id, Some(options));
-    let mut said = String::new();
-    while let Some(line) = logs.next().await {
-        said.push_str(&line?.to_string());
-    }
-    Ok(said)
 }
 
 /// What is wrong with an image, in words.

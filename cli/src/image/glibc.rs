@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::cuda::defaults;
 use crate::manifest::Image;
 
 /// A version of the GNU C library.
@@ -38,7 +39,7 @@ const BASES: [(&str, Version); 13] = [
 pub(super) fn of_base(image: &Image) -> Option<(String, Version)> {
     let base = match (image.kind.as_deref(), image.os.as_deref()) {
         (Some("cpu" | "python"), _) => "debian:bookworm-slim".to_owned(),
-        (Some(_), os) => os.unwrap_or("ubuntu22.04").replacen("ubuntu", "ubuntu:", 1),
+        (Some(kind), os) => os.unwrap_or(defaults(kind).system).replacen("ubuntu", "ubuntu:", 1),
         (None, _) => image.base.clone()?,
     };
     let known = BASES.iter().find(|(name, _)| base.starts_with(name))?;

@@ -37,9 +37,9 @@ pub async fn list(docker: &Docker) -> Result<Vec<BuiltImage>, BollardError> {
         .flat_map(|image| {
             let label = |key: &str| image.labels.get(key).cloned().unwrap_or_default();
             let (name, home) = (label(LABEL_IMAGE), label(LABEL_HOME));
-            let ours = image.repo_tags.into_iter().filter(|tag| tag.starts_with("vdeploy/"));
+            let ours = image.repo_tags.iter().filter_map(|tag| own_name(tag));
             let built = ours.map(|reference| BuiltImage {
-                reference,
+                reference: reference.to_owned(),
                 id: image.id.clone(),
                 image: name.clone(),
                 home: home.clone(),
@@ -51,6 +51,13 @@ pub async fn list(docker: &Docker) -> Result<Vec<BuiltImage>, BollardError> {
         .collect();
     images.sort_by(|a, b| (&a.image, b.created).cmp(&(&b.image, a.created)));
     Ok(images)
+}
+
+/// The name that an image of ours was given. Podman says of names without a registry that they are
+/// this machine's.
+fn own_name(tag: &str) -> Option<&str> {
+    let name = tag.strip_prefix("localhost/").unwrap_or(tag);
+    name.starts_with("vdeploy/").then_some(name)
 }
 
 /// The names of all of them.
@@ -66,5 +73,17 @@ pub async fn remove(docker: &Docker, reference: &str) -> Result<(), BollardError
     match docker.remove_image(reference, Some(options), None).await {
         Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
         removed => removed.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_again_in_every_engine() {
+        assert_eq!(own_name("vdeploy/a-b:1"), Some("vdeploy/a-b:1"));
+        assert_eq!(own_name("localhost/vdeploy/a-b:1"), Some("vdeploy/a-b:1"));
+        assert_eq!(own_name("registry.example/vdeploy/a-b:1"), None);
     }
 }

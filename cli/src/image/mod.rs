@@ -2,7 +2,7 @@
 //!
 //! `recipe` renders a Dockerfile and `context` gathers what goes with it, both without a side
 //! effect; their content names the image, so that an unchanged one is never built again. `build`,
-//! `check` and `push` ask the engine.
+//! `check`, `sbom` and `push` ask the engine.
 
 mod build;
 mod check;
@@ -10,25 +10,29 @@ mod context;
 mod cuda;
 mod glibc;
 mod ignore;
+mod inside;
 mod inventory;
 mod push;
 mod quote;
 mod recipe;
+mod sbom;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 
-pub use build::{BuildError, Said, build};
+pub use build::{Backend, BuildError, Said, Tools, build};
 pub(crate) use build::{causes, shorten};
 pub use check::{CheckError, check};
 pub use context::Context;
-pub use cuda::{PairError, check_pair};
+pub use cuda::{Defaults, PairError, check_kind, check_pair, defaults};
 pub use inventory::{BuiltImage, list, references, remove};
 pub use push::{Login, PushError, Pushed, push};
-pub use recipe::{Dockerfile, Origin, RecipeError};
+pub use recipe::{Dockerfile, Origin, RecipeError, Step};
+pub use sbom::{Contents, contents, document};
 
 use crate::fingerprint::Fingerprint;
 use crate::manifest::Image;
@@ -37,6 +41,8 @@ use crate::manifest::Image;
 pub const LABEL_IMAGE: &str = "dev.vdeploy.image";
 /// The label that holds the root of the local target an image was built for.
 pub const LABEL_HOME: &str = "dev.vdeploy.home";
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Whose an image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +68,21 @@ pub struct Job {
     pub context: Context,
     /// Values of build arguments.
     pub args: BTreeMap<String, String>,
+    /// Secrets that its commands may see; their values decide nothing.
+    pub secrets: Vec<String>,
     /// It is for GPUs.
     pub cuda: bool,
     /// The base whose C library is known, with its version.
     pub glibc: Option<(String, glibc::Version)>,
     /// The worker program that goes in.
     pub worker: PathBuf,
+}
+
+impl Job {
+    /// The whole context, with the Dockerfile, as pieces of a tar.
+    fn stream(&self) -> mpsc::Receiver<io::Result<Vec<u8>>> {
+        self.context.clone().stream(self.dockerfile.text.clone())
+    }
 }
 
 /// Why an image can't be built as it is described.
@@ -101,11 +116,11 @@ pub fn job(
             .map_err(|source| JobError::Unreadable { path: path.clone(), source })
     });
     let own = own.transpose()?;
-    let labels = labels(owner, name);
-    let dockerfile = recipe::render(image, own.as_deref(), &labels)?;
+    let draft = recipe::render(image, own.as_deref(), &[])?;
     let context = Context::gather(image, folder, worker)?;
     let mut hasher = Sha256::new();
-    for part in [&dockerfile.text, worker_hash, &owner.home] {
+    let Owner { home, environment, app } = owner;
+    for part in [&draft.text, worker_hash, home, environment, app, name, VERSION] {
         hasher.update(part.len().to_le_bytes());
         hasher.update(part);
     }
@@ -114,26 +129,32 @@ pub fn job(
     }
     context.feed(&mut hasher)?;
     let digest = Fingerprint::finish(hasher);
-    let reference = format!("vdeploy/{}:{}", repository(&owner.app, name), &digest.as_str()[..16]);
+    let content = &digest.as_str()[..16];
+    let labels = labels(owner, name, content, draft.base());
+    let dockerfile = recipe::render(image, own.as_deref(), &labels)?;
+    let reference = format!("vdeploy/{}:{content}", repository(app, name));
     Ok(Job {
         name: name.to_owned(),
         reference,
         dockerfile,
         context,
         args: image.args.clone(),
+        secrets: image.secrets.clone(),
         cuda: matches!(image.kind.as_deref(), Some("cuda" | "cuda-ffmpeg" | "detect")),
         glibc: glibc::of_base(image),
         worker: worker.to_owned(),
     })
 }
 
-fn labels(owner: &Owner, name: &str) -> Vec<(String, String)> {
+/// The labels of an image; the keys of the first are those of the OCI's image specification.
+fn labels(owner: &Owner, name: &str, content: &str, base: &str) -> Vec<(String, String)> {
     let Owner { home, environment, app } = owner;
-    let version = env!("CARGO_PKG_VERSION");
     [
         ("org.opencontainers.image.title", format!("{app}/{name}")),
+        ("org.opencontainers.image.version", content.to_owned()),
+        ("org.opencontainers.image.base.name", base.to_owned()),
         ("org.opencontainers.image.vendor", "vdeploy".to_owned()),
-        ("dev.vdeploy.version", version.to_owned()),
+        ("dev.vdeploy.version", VERSION.to_owned()),
         (LABEL_IMAGE, format!("{environment}/{app}/{name}")),
         (LABEL_HOME, home.clone()),
     ]

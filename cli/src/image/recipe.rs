@@ -3,18 +3,21 @@
 use handlebars::{Handlebars, RenderError, no_escape};
 use serde_json::json;
 
+use super::cuda::defaults;
 use super::quote;
 use crate::manifest::Image;
 
 /// Parts of `images/` that templates share.
-const PARTIALS: [(&str, &str); 2] = [
+const PARTIALS: [(&str, &str); 4] = [
     ("trust", include_str!("../../../images/trust.dockerfile")),
+    ("ffmpeg", include_str!("../../../images/ffmpeg.dockerfile")),
+    ("apt-python", include_str!("../../../images/apt-python.dockerfile")),
     ("finish", include_str!("../../../images/finish.dockerfile")),
 ];
-/// CUDA, its parts and the system of images that don't say: the longest supported together.
-const CUDA: (&str, &str, &str) = ("12.4.1", "base", "ubuntu22.04");
-/// ONNX Runtime for CUDA 12 and cuDNN 9.
-const ONNX_RUNTIME: &str = "1.20.1";
+/// ONNX Runtime for CUDA 12 and cuDNN 9; the runtime crate speaks the interface of 1.24.
+const ONNX_RUNTIME: &str = "1.24.4";
+/// By what BuildKit asks for a script that exports the values of a recipe's secrets.
+pub(super) const SECRETS: &str = "vdeploy";
 const FFMPEG: &str = "n7.1";
 const VMAF: &str = "v3.0.0";
 
@@ -23,8 +26,49 @@ const VMAF: &str = "v3.0.0";
 pub struct Dockerfile {
     /// The whole text.
     pub text: String,
-    /// Instructions that the manifest asked for, and which of its keys each is from.
-    pub origins: Vec<(String, Origin)>,
+    /// Instructions that the manifest asked for.
+    pub steps: Vec<Step>,
+}
+
+impl Dockerfile {
+    /// The image that the last stage starts from.
+    pub(super) fn base(&self) -> &str {
+        let from =
+            |line: &&str| line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("FROM "));
+        let last = self.text.lines().map(str::trim_start).rfind(from).unwrap_or_default();
+        let mut words = last.split_whitespace().skip(1);
+        words.find(|word| !word.starts_with("--")).unwrap_or_default()
+    }
+}
+
+/// An instruction that the manifest asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its whole line.
+    pub instruction: String,
+    /// The command that it runs, if it runs one.
+    pub command: Option<String>,
+    /// Which part of the recipe it is from.
+    pub origin: Origin,
+}
+
+impl Step {
+    fn run(command: String, secrets: bool, origin: Origin) -> Self {
+        let instruction = match secrets {
+            false => format!("RUN {}", quote::shell(&command)),
+            // A mount of BuildKit's is there while the command runs, and in no layer.
+            true => format!(
+                "RUN --mount=type=secret,id={SECRETS},required=true {}",
+                quote::shell(&format!(". /run/secrets/{SECRETS}\n{command}"))
+            ),
+        };
+        Step { instruction, command: Some(command), origin }
+    }
+
+    fn copy(from: &str, to: &str) -> Self {
+        let instruction = format!("COPY {}", quote::array(&[&inside(from), to]));
+        Step { instruction, command: None, origin: Origin::Copy }
+    }
 }
 
 /// The part of a recipe that an instruction is from.
@@ -60,16 +104,21 @@ pub(super) fn render(
     for (name, text) in PARTIALS {
         templates.register_partial(name, text).expect("templates are well formed");
     }
-    let (apt, pip) = (apt(image), pip(image));
-    let run: Vec<_> = image.run.iter().map(|command| quote::shell(command)).collect();
-    let copy: Vec<_> =
-        image.copy.iter().map(|(from, to)| quote::array(&[&inside(from), to])).collect();
+    let secrets = !image.secrets.is_empty();
+    let apt = apt(image).map(|command| Step::run(command, secrets, Origin::Apt));
+    let pip = pip(image).map(|command| Step::run(command, secrets, Origin::Pip));
+    let copy = image.copy.iter().map(|(from, to)| Step::copy(from, to));
+    let numbered = image.run.iter().enumerate();
+    let run = numbered.map(|(n, command)| Step::run(command.clone(), secrets, Origin::Run(n)));
+    let (copy, run): (Vec<_>, Vec<_>) = (copy.collect(), run.collect());
+    let kind = image.kind.as_deref().unwrap_or_default();
+    let cuda = defaults(kind);
     let values = json!({
         "own": own.map(str::trim_end),
         "base": image.base.as_ref().or(image.uri.as_ref()),
-        "cuda": image.cuda.as_deref().unwrap_or(CUDA.0),
-        "flavor": image.flavor.as_deref().unwrap_or(CUDA.1),
-        "os": image.os.as_deref().unwrap_or(CUDA.2),
+        "cuda": image.cuda.as_deref().unwrap_or(cuda.cuda),
+        "flavor": image.flavor.as_deref().unwrap_or(cuda.flavor),
+        "os": image.os.as_deref().unwrap_or(cuda.system),
         "headers": headers(image.driver.as_deref()),
         "vmaf": VMAF,
         "ffmpeg": FFMPEG,
@@ -77,23 +126,17 @@ pub(super) fn render(
         "python": image.python,
         "ca_bundle": image.ca_bundle,
         "args": image.args.keys().collect::<Vec<_>>(),
-        "apt": apt,
-        "pip": pip,
+        "apt": apt.as_ref().map(|step| &step.instruction),
+        "pip": pip.as_ref().map(|step| &step.instruction),
         "env": image.env.iter().map(pair).collect::<Vec<_>>(),
         "workdir": image.workdir,
-        "copy": copy,
-        "run": run,
+        "steps": copy.iter().chain(&run).map(|step| &step.instruction).collect::<Vec<_>>(),
         "labels": labels.iter().map(|(key, value)| pair((key, value))).collect::<Vec<_>>(),
         "entrypoint": (!image.entrypoint.is_empty()).then(|| quote::array(&image.entrypoint)),
     });
     let text = templates.render_template(template(image), &values).map_err(Box::new)?;
-    let mut origins = Vec::new();
-    origins.extend(apt.map(|text| (format!("RUN {text}"), Origin::Apt)));
-    origins.extend(pip.map(|text| (format!("RUN {text}"), Origin::Pip)));
-    origins.extend(copy.iter().map(|text| (format!("COPY {text}"), Origin::Copy)));
-    let runs = run.iter().enumerate();
-    origins.extend(runs.map(|(index, text)| (format!("RUN {text}"), Origin::Run(index))));
-    Ok(Dockerfile { text, origins })
+    let steps = apt.into_iter().chain(pip).chain(copy).chain(run).collect();
+    Ok(Dockerfile { text, steps })
 }
 
 /// Where a file of the manifest's folder is in the build's context.
@@ -133,13 +176,13 @@ fn apt(image: &Image) -> Option<String> {
     let tidy = "rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /usr/share/doc/* \
                 /usr/share/man/*";
     let command = || format!("{install} {} && {tidy}", packages.join(" "));
-    (!packages.is_empty()).then(|| quote::shell(&command()))
+    (!packages.is_empty()).then(command)
 }
 
 fn pip(image: &Image) -> Option<String> {
     let packages: Vec<_> = image.pip.iter().map(|package| quote::argument(package)).collect();
     let command = || format!("python3 -m pip install --no-cache-dir {}", packages.join(" "));
-    (!packages.is_empty()).then(|| quote::shell(&command()))
+    (!packages.is_empty()).then(command)
 }
 
 fn pair((key, value): (&String, &String)) -> String {
@@ -172,7 +215,7 @@ mod tests {
         let clean = "rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /usr/share/doc/* \
                      /usr/share/man/*";
         let text = rendered.text.replace(clean, "[CLEAN]");
-        assert_snapshot!(text.split_once("FROM").unwrap().1.lines().skip(5).collect::<Vec<_>>().join("\n"), @r#"
+        assert_snapshot!(text[text.find("RUN [").unwrap()..], @r#"
         RUN ["/bin/sh","-c","apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends 'fonts-noto-core' && [CLEAN]"]
         ENV LANG="C.UTF-8"
         WORKDIR /srv
@@ -184,8 +227,25 @@ mod tests {
         ENTRYPOINT []
         CMD ["/usr/local/bin/vdeploy-runtime"]
         "#);
-        assert_eq!(rendered.origins.last().unwrap().1, Origin::Run(0));
-        assert!(rendered.text.contains(&rendered.origins.last().unwrap().0));
+        let last = rendered.steps.last().unwrap();
+        assert_eq!(last.origin, Origin::Run(0));
+        assert!(rendered.text.contains(&last.instruction));
+    }
+
+    #[test]
+    fn secrets_are_mounted_for_commands_and_stand_nowhere() {
+        let image = Image {
+            secrets: vec!["index".into()],
+            pip: vec!["numpy".into()],
+            run: vec!["fetch".into()],
+            ..image("python")
+        };
+        let text = render(&image, None, &[]).unwrap().text;
+        let mounted: Vec<_> = text.lines().filter(|line| line.contains("--mount")).collect();
+        assert_snapshot!(mounted.join("\n"), @r#"
+        RUN --mount=type=secret,id=vdeploy,required=true ["/bin/sh","-c",". /run/secrets/vdeploy\npython3 -m pip install --no-cache-dir 'numpy'"]
+        RUN --mount=type=secret,id=vdeploy,required=true ["/bin/sh","-c",". /run/secrets/vdeploy\nfetch"]
+        "#);
     }
 
     #[test]
@@ -196,7 +256,9 @@ mod tests {
             assert!(text.starts_with("FROM "), "{text}");
         }
         let own = Image { dockerfile: Some("Dockerfile".into()), ..Image::default() };
-        assert!(render(&own, Some("FROM x\n"), &[]).unwrap().text.starts_with("FROM x\nUSER 0\n"));
+        let own = render(&own, Some("FROM y AS one\nfrom --platform=z x\n"), &[]).unwrap();
+        assert!(own.text.contains(" x\nUSER 0\n"), "{}", own.text);
+        assert_eq!(own.base(), "x");
     }
 
     #[test]

@@ -110,6 +110,9 @@ pub struct Image {
     pub copy: BTreeMap<String, String>,
     /// Extra build commands.
     pub run: Vec<String>,
+    /// Secrets that build commands may see.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// The folder that commands start in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,

@@ -5,14 +5,19 @@ use std::ops::Range;
 
 use super::app::{Image, ImagePlace};
 use super::check;
-use super::decode::{At, Entries, Table, one_of};
+use super::cuda;
+use super::decode::{At, Entries, Table};
 use super::problem::{Lines, Problem, Problems};
 use super::raw::RawImage;
 use super::resolve::{text, values, variables};
-use crate::image::{PairError, check_pair};
 
 /// The recipe that an `[image.NAME]` means.
-pub(super) fn resolve(name: &At<String>, raw: RawImage, problems: &mut Problems) -> Image {
+pub(super) fn resolve(
+    name: &At<String>,
+    raw: RawImage,
+    secrets: &[String],
+    problems: &mut Problems,
+) -> Image {
     one_origin(name, &raw, problems);
     fitting_keys(&raw, problems);
     if let Some(dockerfile) = &raw.dockerfile {
@@ -21,10 +26,12 @@ pub(super) fn resolve(name: &At<String>, raw: RawImage, problems: &mut Problems)
     if let Some(uri) = &raw.uri {
         image_uri(uri, &raw, problems);
     }
-    versions(&raw, problems);
-    pair(&raw, problems);
+    cuda::check(&raw, problems);
     packages(&raw, problems);
     lines(&raw, problems);
+    for secret in raw.secrets.iter().flat_map(|list| &list.value) {
+        check::reference("secret", secret, secrets, problems);
+    }
     let list =
         |list: Option<At<Vec<At<String>>>>| list.map(|l| values(l.value)).unwrap_or_default();
     Image {
@@ -43,6 +50,7 @@ pub(super) fn resolve(name: &At<String>, raw: RawImage, problems: &mut Problems)
         args: variables(raw.args, problems),
         copy: copies(raw.copy, problems),
         run: list(raw.run),
+        secrets: list(raw.secrets),
         workdir: text(raw.workdir),
         entrypoint: list(raw.entrypoint),
         ca_bundle: text(raw.ca_bundle),
@@ -96,6 +104,7 @@ fn image_uri(uri: &At<String>, raw: &RawImage, problems: &mut Problems) {
         ("apt", raw.apt.as_ref().map(|at| &at.span)),
         ("pip", raw.pip.as_ref().map(|at| &at.span)),
         ("run", raw.run.as_ref().map(|at| &at.span)),
+        ("secrets", raw.secrets.as_ref().map(|at| &at.span)),
     ];
     for (key, span) in added {
         if let Some(span) = span {
@@ -134,74 +143,6 @@ fn fitting_keys(raw: &RawImage, problems: &mut Problems) {
                 .hint("use `kind = \"python\"`, or remove `python`"),
         );
     }
-}
-
-fn versions(raw: &RawImage, problems: &mut Problems) {
-    for (key, version, example) in [("cuda", &raw.cuda, "12.4.1"), ("python", &raw.python, "3.12")]
-    {
-        let Some(version) = version else { continue };
-        if !is_version(&version.value) {
-            problems.push(
-                Problem::new(&version.span, format!("`{}` isn't a version", version.value))
-                    .hint(format!("write it as `{key} = \"{example}\"`")),
-            );
-        }
-    }
-    let Some(os) = &raw.os else { return };
-    if os.value.is_empty() || !os.value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.') {
-        problems.push(
-            Problem::new(&os.span, format!("`{}` isn't an operating system of CUDA", os.value))
-                .hint("write it as `os = \"ubuntu22.04\"`"),
-        );
-    }
-}
-
-/// CUDA, its system and a driver that there are together.
-fn pair(raw: &RawImage, problems: &mut Problems) {
-    let kind = raw.kind.as_ref().map_or("", |kind| kind.value.0);
-    if !matches!(kind, "cuda" | "cuda-ffmpeg" | "detect") || !problems.is_empty() {
-        return;
-    }
-    let value = |at: &Option<At<String>>, default: &str| {
-        at.as_ref().map_or_else(|| default.to_owned(), |at| at.value.clone())
-    };
-    let (cuda, os) = (value(&raw.cuda, "12.4.1"), value(&raw.os, "ubuntu22.04"));
-    let driver = raw.driver.as_ref().and_then(|at| at.value.split('.').next()?.parse().ok());
-    let Err(error) = check_pair(&cuda, &os, driver) else { return };
-    let span = |at: &Option<At<String>>| at.as_ref().map(|at| at.span.clone());
-    let kind = raw.kind.as_ref().map(|at| at.span.clone()).unwrap_or_default();
-    let place = match &error {
-        PairError::Version { .. } => span(&raw.cuda),
-        PairError::System { .. } => span(&raw.os).or(span(&raw.cuda)),
-        PairError::Driver { .. } => span(&raw.driver),
-    };
-    let place = place.unwrap_or(kind);
-    problems.push(match error {
-        PairError::Version { nearest } => {
-            Problem::new(&place, format!("there is no image of CUDA {cuda}"))
-                .hint(format!("the nearest is `cuda = \"{nearest}\"`"))
-        }
-        PairError::System { systems, version } => {
-            let other = version
-                .map(|version| format!(", or `cuda = \"{version}\"` with this one"))
-                .unwrap_or_default();
-            Problem::new(&place, format!("there is no image of CUDA {cuda} on `{os}`"))
-                .hint(format!("it may be {}{other}", one_of(systems)))
-        }
-        PairError::Driver { needs, version } => {
-            let other = version
-                .map(|version| format!(", or use `cuda = \"{version}\"`"))
-                .unwrap_or_default();
-            Problem::new(&place, format!("CUDA {cuda} needs driver {needs} or newer"))
-                .hint(format!("raise `driver`{other}"))
-        }
-    });
-}
-
-fn is_version(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('.').collect();
-    let number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    (2..=3).contains(&parts.len()) && parts.iter().all(number)
 }
 
 /// What ends up in build commands must be one word or one line.

@@ -10,6 +10,7 @@ mod aws;
 mod check;
 mod choice;
 mod cron;
+mod cuda;
 mod decode;
 mod document;
 mod function;

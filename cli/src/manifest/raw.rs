@@ -107,6 +107,9 @@ section! {
         copy: Entries<String>,
         /// Extra build commands, each a `RUN` line.
         run: Vec<At<String>>,
+        /// Secrets whose keys are variables of the commands of `apt`, `pip` and `run`; nothing of
+        /// them stays in the image.
+        secrets: Vec<At<String>>,
         /// The folder that commands start in.
         workdir: String,
         /// What a container of it starts when nothing else is said.

@@ -66,7 +66,11 @@ pub(super) fn app(
             .iter()
             .map(|(name, raw)| (name.value.clone(), image::place(name, &raw.value, lines)))
             .collect(),
-        images: each(images, image::resolve, problems),
+        images: each(
+            images,
+            |name, raw, problems| image::resolve(name, raw, &known.secrets, problems),
+            problems,
+        ),
         volumes: self::volumes(&volumes, problems),
         secrets: each(secrets, secret, problems),
         targets: aws::targets(raw.target, problems),

@@ -7,25 +7,37 @@ use bollard::Docker;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use vdeploy_runtime::engine::{EngineAddress, EngineError};
+use vdeploy_runtime::secret::{SecretError, SecretStore};
 
-use crate::image::{self, BuildError, Job, Login, Origin, PushError, Said};
+use crate::image::{self, Backend, BuildError, Job, Login, Origin, PushError, Said, Tools};
 use crate::manifest::ImagePlace;
 use crate::ui::{self, Printer};
 
-/// What building images takes.
+/// Where images are built, and who hears of it.
 #[derive(Debug)]
-pub struct Builder {
+pub struct Workshop {
     /// The engine.
     pub engine: EngineAddress,
-    /// The images that can be built from the project at hand.
-    pub jobs: Vec<Job>,
-    /// Where the manifest describes them.
-    pub places: BTreeMap<String, ImagePlace>,
+    /// Build as engines without BuildKit do.
+    pub classic: bool,
+    /// Where the values of secrets are.
+    pub secrets: SecretStore,
     /// Breaks builds off.
     pub stop: CancellationToken,
     /// Who hears of them.
     pub printer: Printer,
+}
+
+/// What makes the images of an app.
+#[derive(Debug)]
+pub struct Builder {
+    workshop: Workshop,
+    /// The images that can be built from the project at hand.
+    pub jobs: Vec<Job>,
+    /// Where the manifest describes them.
+    places: BTreeMap<String, ImagePlace>,
     docker: OnceCell<Docker>,
+    backend: OnceCell<Backend>,
     references: OnceCell<BTreeSet<String>>,
 }
 
@@ -43,19 +55,13 @@ pub struct ImageFailure {
 
 impl Builder {
     /// A builder that has not asked the engine anything yet.
-    pub fn new(
-        engine: EngineAddress,
-        jobs: Vec<Job>,
-        places: BTreeMap<String, ImagePlace>,
-        stop: CancellationToken,
-        printer: Printer,
-    ) -> Self {
-        let (docker, references) = (OnceCell::new(), OnceCell::new());
-        Builder { engine, jobs, places, stop, printer, docker, references }
+    pub fn new(workshop: Workshop, jobs: Vec<Job>, places: BTreeMap<String, ImagePlace>) -> Self {
+        let (docker, backend, references) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Builder { workshop, jobs, places, docker, backend, references }
     }
 
     async fn docker(&self) -> Result<&Docker, ImageFailure> {
-        self.docker.get_or_try_init(|| self.engine.connect()).await.map_err(no_engine)
+        self.docker.get_or_try_init(|| self.workshop.engine.connect()).await.map_err(no_engine)
     }
 
     /// Whether the engine has an image; it is asked once for all.
@@ -72,9 +78,24 @@ impl Builder {
             let there = image::references(docker).await.map_err(|error| plain(&error))?;
             return if there.contains(reference) { Ok(()) } else { Err(gone(reference)) };
         };
-        let say = |said| ui::build::tell(&self.printer, name, &said);
-        let built = image::build(docker, job, &self.stop, say).await;
+        let tools = Tools {
+            docker,
+            engine: &self.workshop.engine,
+            builder: self.backend(docker).await?,
+            secrets: self.workshop.secrets.get_all(&job.secrets).map_err(no_secret)?,
+            stop: &self.workshop.stop,
+        };
+        let say = |said| ui::build::tell(&self.workshop.printer, name, &said);
+        let built = image::build(&tools, job, say).await;
         built.map(drop).map_err(|error| self.explain(name, &error))
+    }
+
+    async fn backend(&self, docker: &Docker) -> Result<Backend, ImageFailure> {
+        if self.workshop.classic {
+            return Ok(Backend::Classic);
+        }
+        let found = self.backend.get_or_try_init(|| Backend::of(docker)).await;
+        found.copied().map_err(|error| plain(&error))
     }
 
     /// Pushes an image that was built to `repository:tag`; its digest there.
@@ -88,12 +109,12 @@ impl Builder {
         let docker = self.docker().await?;
         let say = |_: &str, status: &str| {
             if !status.is_empty() {
-                ui::build::tell(&self.printer, name, &Said::Line(status.to_owned()));
+                ui::build::tell(&self.workshop.printer, name, &Said::Line(status.to_owned()));
             }
         };
         let pushed = tokio::select! {
             pushed = image::push(docker, reference, repository, tag, Some(login), say) => pushed,
-            () = self.stop.cancelled() => return Err(broken_off()),
+            () = self.workshop.stop.cancelled() => return Err(broken_off()),
         };
         let pushed = pushed.map_err(|error| not_pushed(&error))?;
         let digest = pushed.by_digest.rsplit('@').next().unwrap_or_default();
@@ -143,6 +164,11 @@ fn no_engine(error: EngineError) -> ImageFailure {
         causes: source.into_iter().map(ToString::to_string).collect(),
         hint: Some(error.hint()),
     }
+}
+
+fn no_secret(error: SecretError) -> ImageFailure {
+    let hint = error.hint();
+    ImageFailure { message: error.to_string(), causes: Vec::new(), hint }
 }
 
 fn plain(error: &bollard::errors::Error) -> ImageFailure {

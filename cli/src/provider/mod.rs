@@ -12,7 +12,7 @@ use std::error::Error;
 use std::future::Future;
 
 pub(crate) use aws::{AwsProvider, BucketUse, CloudSecrets, Session};
-pub use builder::{Builder, ImageFailure};
+pub use builder::{Builder, ImageFailure, Workshop};
 pub use local::{Deployment, LocalProvider};
 pub use memory::MemoryProvider;
 

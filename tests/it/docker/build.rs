@@ -1,8 +1,7 @@
 //! What becomes of `[image.*]`: built once, checked from inside, named by its content, and what is
 //! said when it can't be built.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use super::docked;
@@ -88,18 +87,6 @@ fn a_base_that_can_not_be_pulled_says_so() {
 }
 
 #[test]
-fn an_image_shaped_for_cuda_asks_the_driver_for_video() {
-    let Some(docked) = docked() else { return };
-    let cuda = "kind = \"cuda\"\ncuda = \"12.4.1\"\nflavor = \"base\"";
-    docked.manifest(&ECHO.replace("base = \"vdeploy-standin:ffmpeg\"", cuda));
-    docked.vdeploy("deploy -y").exits(0);
-    let found = docked.vdeploy("image check cpu --json").exits(0).json();
-    assert_eq!(found["nvenc"], true);
-    assert_eq!(found["driver_capabilities"], "compute,video,utility");
-    assert_eq!(found["uid"], 65532);
-}
-
-#[test]
 fn files_arguments_and_a_dockerfile_of_ones_own_go_in() {
     let Some(docked) = docked() else { return };
     docked.env.write("models/a.bin", "weights");
@@ -136,54 +123,6 @@ fn ctrl_c_ends_a_build_and_leaves_no_name() {
 }
 
 #[test]
-fn a_daemon_that_dies_in_the_middle_of_a_build_is_said() {
-    let Some(docked) = docked() else { return };
-    docked.manifest(&ECHO.replace("[target", "run = [\"echo begun; sleep 600\"]\n[target"));
-    let socket = docked.env.project().join("docker.sock");
-    let listener = UnixListener::bind(&socket).unwrap();
-    let real = docked.daemon.socket().to_owned();
-    std::thread::spawn(move || relay_until(&listener, &real, b"begun"));
-    let mut command = docked.command(["image", "build"]);
-    command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
-    let failed = ran(command.output().unwrap()).exits(1);
-    assert!(failed.stderr.contains("broke off the build"), "{}", failed.stderr);
-}
-
-/// Passes connections on to `real`; all break off once an answer holds `word`.
-fn relay_until(listener: &UnixListener, real: &std::path::Path, word: &'static [u8]) {
-    for client in listener.incoming() {
-        let (mut client, mut server) = (client.unwrap(), UnixStream::connect(real).unwrap());
-        let (mut asked, mut passed) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        std::thread::spawn(move || std::io::copy(&mut asked, &mut passed));
-        std::thread::spawn(move || {
-            let mut piece = [0; 4096];
-            while let Ok(count @ 1..) = server.read(&mut piece) {
-                if piece[..count].windows(word.len()).any(|found| found == word) {
-                    let _ = client.shutdown(std::net::Shutdown::Both);
-                    let _ = server.shutdown(std::net::Shutdown::Both);
-                    return;
-                }
-                if client.write_all(&piece[..count]).is_err() {
-                    return;
-                }
-            }
-            let _ = client.shutdown(std::net::Shutdown::Write);
-        });
-    }
-}
-
-#[test]
-fn without_an_engine_the_plan_says_how_to_get_one() {
-    let env = TestEnv::new();
-    env.write("vdeploy.toml", format!("[app]\nname = \"demo\"\n{ECHO}"));
-    let mut command = env.command(["deploy", "-y"]);
-    command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
-    let failed = ran(command.output().unwrap()).exits(1);
-    assert!(failed.stderr.contains("no container engine listens at `/nowhere/docker.sock`"));
-    assert!(failed.stderr.contains("hint: install and start Docker"), "{}", failed.stderr);
-}
-
-#[test]
 fn pairs_that_do_not_exist_and_texts_that_would_inject_are_refused_at_their_line() {
     let env = TestEnv::new();
     env.write(
@@ -191,7 +130,8 @@ fn pairs_that_do_not_exist_and_texts_that_would_inject_are_refused_at_their_line
         "[app]\nname = \"demo\"\n[image.a]\nkind = \"cuda\"\ncuda = \"12.4.7\"\n\
          [image.b]\nbase = \"x\\nRUN evil\"\n[image.c]\nkind = \"cpu\"\nworkdir = \"/a\\nUSER 0\"\n\
          [image.d]\nkind = \"python\"\napt = [\"-oDebug=1\"]\npip = [\"--index-url=x\"]\n\
-         env = { A = \"1\\nUSER 0\" }\ncopy = { \"../x\" = \"/x\" }\n",
+         env = { A = \"1\\nUSER 0\" }\ncopy = { \"../x\" = \"/x\" }\n\
+         [image.e]\nkind = \"cpu\"\nsecrets = [\"nobody\"]\n",
     );
     let failed = env.vdeploy("plan").exits(2);
     for text in [
@@ -202,6 +142,7 @@ fn pairs_that_do_not_exist_and_texts_that_would_inject_are_refused_at_their_line
         "isn't a Debian package",
         "`--index-url=x` isn't a package",
         "a value of `env` must be one line",
+        "no secret is named `nobody`",
         "`copy` must stay in the manifest's folder",
     ] {
         assert!(failed.stderr.contains(text), "{text}\n{}", failed.stderr);

@@ -7,24 +7,6 @@ use crate::env::{eventually, interrupt, ran};
 
 const IMAGE: &str = "[image.box]\nbase = \"vdeploy-standin:ffmpeg\"\n";
 
-/// Makes a clip in the project.
-fn clip(docked: &super::Docked) {
-    let mut ffmpeg = std::process::Command::new("ffmpeg");
-    ffmpeg.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x90:d=1:r=25"]);
-    let path = docked.env.project().join("in.mp4");
-    ffmpeg.args(["-pix_fmt", "yuv420p", "-preset", "ultrafast"]).arg(path);
-    assert!(ffmpeg.status().unwrap().success());
-}
-
-fn frames(docked: &super::Docked, file: &str) -> String {
-    let mut ffmpeg = std::process::Command::new("ffmpeg");
-    ffmpeg.args(["-v", "error", "-i"]).arg(docked.env.project().join(file));
-    let output = ffmpeg.args(["-map", "0", "-f", "framemd5", "-"]).output().unwrap();
-    assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
-}
-
 #[test]
 fn a_clip_is_transcoded_to_the_same_frames_as_by_a_process() {
     let Some(docked) = docked() else { return };
@@ -34,7 +16,7 @@ fn a_clip_is_transcoded_to_the_same_frames_as_by_a_process() {
          volumes = {{ \"/videos\" = \"footage\" }}\n\
          [function.outside]\nhandler = \"transcode\"\nisolation = \"process\"\n"
     ));
-    clip(&docked);
+    docked.clip("in.mp4");
     docked.vdeploy("deploy -y").exits(0);
     let coding = "threads=1 preset=ultrafast hardware=off";
     let inside =
@@ -44,7 +26,7 @@ fn a_clip_is_transcoded_to_the_same_frames_as_by_a_process() {
     let same_ffmpeg = docked.daemon.docker("run --rm vdeploy-standin:ffmpeg ffmpeg -version");
     let host = std::process::Command::new("ffmpeg").arg("-version").output().unwrap();
     if same_ffmpeg.lines().next() == String::from_utf8_lossy(&host.stdout).lines().next() {
-        assert_eq!(frames(&docked, "a.mp4"), frames(&docked, "b.mp4"));
+        assert_eq!(docked.frames("a.mp4"), docked.frames("b.mp4"));
     }
     let again = docked.vdeploy(&format!("call inside --args input=in.mp4 output=a.mp4 {coding}"));
     assert!(again.exits(5).stderr.contains("a.mp4"), "an output is kept");
@@ -55,7 +37,7 @@ fn a_clip_is_transcoded_to_the_same_frames_as_by_a_process() {
         ))
         .exits(0);
     docked.vdeploy("volume get footage out.mp4 c.mp4").exits(0);
-    assert_eq!(frames(&docked, "a.mp4"), frames(&docked, "c.mp4"));
+    assert_eq!(docked.frames("a.mp4"), docked.frames("c.mp4"));
     assert_eq!(docked.containers(), Vec::<String>::new());
 }
 

@@ -3,9 +3,14 @@
 mod build;
 mod contained;
 mod daemon;
+mod kinds;
 mod push;
+mod secrets;
 mod security;
+mod trouble;
+mod warm;
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::env::{Ran, TestEnv, ran};
@@ -37,6 +42,25 @@ impl Docked {
     /// Runs `vdeploy` with words split at spaces.
     pub fn vdeploy(&self, line: &str) -> Ran {
         ran(self.command(line.split_whitespace()).output().expect("vdeploy starts"))
+    }
+
+    /// Makes a clip of 25 frames in the project.
+    pub fn clip(&self, name: &str) {
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x90:d=1:r=25"]);
+        let path = self.env.project().join(name);
+        ffmpeg.args(["-pix_fmt", "yuv420p", "-preset", "ultrafast"]).arg(path);
+        assert!(ffmpeg.status().unwrap().success());
+    }
+
+    /// A line for each frame of a file in the project.
+    pub fn frames(&self, name: impl AsRef<Path>) -> String {
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-v", "error", "-i"]).arg(self.env.project().join(name));
+        let output = ffmpeg.args(["-map", "0", "-f", "framemd5", "-"]).output().unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
     }
 
     /// Containers of this world's local target.

@@ -11,14 +11,8 @@ use crate::error::{Exit, Result};
 use crate::settings::Settings;
 
 /// List deployed apps, show them, and go back to earlier versions
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Args {
     Ls(ls::Args),
     Show(show::Args),
     History(history::Args),
@@ -26,10 +20,10 @@ enum Command {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    match args.command {
-        Command::Ls(args) => ls::run(args, settings).await,
-        Command::Show(args) => show::run(args, settings).await,
-        Command::History(args) => history::run(args, settings).await,
-        Command::Rollback(args) => rollback::run(args, settings).await,
+    match args {
+        Args::Ls(args) => ls::run(args, settings).await,
+        Args::Show(args) => show::run(args, settings).await,
+        Args::History(args) => history::run(args, settings).await,
+        Args::Rollback(args) => rollback::run(args, settings).await,
     }
 }

@@ -55,11 +55,7 @@ pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
                 return Err(CliError::new(Exit::Interrupted, message));
             }
             Err(failure) => {
-                let hints = failure.hint.into_iter().collect();
-                let message = format!("can't build image `{}`", job.name);
-                let error = CliError { hints, ..CliError::failed(message).cause(failure.message) };
-                let error = failure.causes.into_iter().fold(error, CliError::cause);
-                failed.get_or_insert(error);
+                failed.get_or_insert(super::not_built(&job.name, failure));
             }
         }
     }

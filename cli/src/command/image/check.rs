@@ -17,12 +17,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
     let docker = super::docker(settings).await?;
-    let (job, _) = super::find(settings, &args.name)?;
-    let there = image::references(&docker).await.map_err(super::engine_failed)?;
-    if !there.contains(&job.reference) {
-        return Err(CliError::failed(format!("image `{}` isn't built", args.name))
-            .hint(format!("build it: `vdeploy image build {}`", args.name)));
-    }
+    let job = super::built(settings, &docker, &args.name).await?;
     let found = image::check(&docker, &job.reference, job.cuda).await.map_err(|error| {
         let hints = error.hint().into_iter().collect();
         CliError { hints, ..CliError::chain(&error) }

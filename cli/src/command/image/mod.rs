@@ -5,6 +5,7 @@ mod check;
 mod ls;
 mod prune;
 mod push;
+mod sbom;
 mod shell;
 
 use bollard::Docker;
@@ -12,8 +13,9 @@ use clap::Subcommand;
 
 use crate::change::{self, Images};
 use crate::error::{CliError, Exit, Result};
-use crate::image::Job;
+use crate::image::{self, Job};
 use crate::manifest;
+use crate::provider::ImageFailure;
 use crate::settings::Settings;
 use vdeploy_runtime::engine::EngineError;
 use vdeploy_runtime::suggestion::did_you_mean;
@@ -22,30 +24,26 @@ use vdeploy_runtime::suggestion::did_you_mean;
 ///
 /// `vdeploy deploy` builds what it needs by itself. Images are built by the Docker Engine (or
 /// Podman's socket) of this machine.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Args {
     Build(build::Args),
     Ls(ls::Args),
     Check(check::Args),
     Shell(shell::Args),
     Push(push::Args),
+    Sbom(sbom::Args),
     Prune(prune::Args),
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    match args.command {
-        Command::Build(args) => build::run(&args, settings).await,
-        Command::Ls(args) => ls::run(&args, settings).await,
-        Command::Check(args) => check::run(&args, settings).await,
-        Command::Shell(args) => shell::run(&args, settings).await,
-        Command::Push(args) => push::run(&args, settings).await,
-        Command::Prune(args) => prune::run(&args, settings).await,
+    match args {
+        Args::Build(args) => build::run(&args, settings).await,
+        Args::Ls(args) => ls::run(&args, settings).await,
+        Args::Check(args) => check::run(&args, settings).await,
+        Args::Shell(args) => shell::run(&args, settings).await,
+        Args::Push(args) => push::run(&args, settings).await,
+        Args::Sbom(args) => sbom::run(&args, settings).await,
+        Args::Prune(args) => prune::run(&args, settings).await,
     }
 }
 
@@ -80,4 +78,24 @@ fn find(settings: &Settings, name: &str) -> Result<(Job, Images)> {
         None if known.is_empty() => error.hint("add `[image.NAME]`"),
         None => error.hint(format!("it has: {}", known.join(", "))),
     })
+}
+
+/// What the image of the manifest that is called `name` is called in the engine, where it has been
+/// built.
+async fn built(settings: &Settings, docker: &Docker, name: &str) -> Result<Job> {
+    let (job, _) = find(settings, name)?;
+    let there = image::references(docker).await.map_err(engine_failed)?;
+    if there.contains(&job.reference) {
+        return Ok(job);
+    }
+    Err(CliError::failed(format!("image `{name}` isn't built"))
+        .hint(format!("build it: `vdeploy image build {name}`")))
+}
+
+/// Why image `name` wasn't built.
+fn not_built(name: &str, failure: ImageFailure) -> CliError {
+    let message = format!("can't build image `{name}`");
+    let hints = failure.hint.into_iter().collect();
+    let error = CliError { hints, ..CliError::failed(message).cause(failure.message) };
+    failure.causes.into_iter().fold(error, CliError::cause)
 }

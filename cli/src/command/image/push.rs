@@ -30,12 +30,8 @@ pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
     let docker = super::docker(settings).await?;
     let (job, images) = super::find(settings, &args.name)?;
     let builder = crate::change::builder(settings, &images, &Default::default());
-    builder.build(&job.name, &job.reference).await.map_err(|failure| {
-        let hints = failure.hint.into_iter().collect();
-        let message = format!("can't build image `{}`", job.name);
-        let error = CliError { hints, ..CliError::failed(message).cause(failure.message) };
-        failure.causes.into_iter().fold(error, CliError::cause)
-    })?;
+    let built = builder.build(&job.name, &job.reference).await;
+    built.map_err(|failure| super::not_built(&job.name, failure))?;
     let (repository, tag) = split(&args.repository);
     let content = job.reference.rsplit(':').next().unwrap_or_default();
     let tag = tag.unwrap_or(content);

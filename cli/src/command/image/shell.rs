@@ -9,7 +9,6 @@ use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
 
 use crate::error::{CliError, Exit, Result};
-use crate::image;
 use crate::settings::Settings;
 
 /// Look around in an image, or run a command in it
@@ -27,12 +26,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, settings: &Settings) -> Result<Exit> {
     let docker = super::docker(settings).await?;
-    let (job, _) = super::find(settings, &args.name)?;
-    let there = image::references(&docker).await.map_err(super::engine_failed)?;
-    if !there.contains(&job.reference) {
-        return Err(CliError::failed(format!("image `{}` isn't built", args.name))
-            .hint(format!("build it: `vdeploy image build {}`", args.name)));
-    }
+    let job = super::built(settings, &docker, &args.name).await?;
     let command = match args.command.as_slice() {
         [] => vec!["/bin/sh".to_owned()],
         words => words.to_vec(),

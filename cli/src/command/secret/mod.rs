@@ -18,24 +18,18 @@ use secrets::Secrets;
 /// Keep credentials for functions, out of manifests and plans
 ///
 /// The keys of a secret become environment variables of the functions that name it.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Args {
     Create(create::Args),
     List(list::Args),
     Delete(delete::Args),
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    match args.command {
-        Command::Create(args) => create::run(&args, settings).await,
-        Command::List(args) => list::run(args, settings).await,
-        Command::Delete(args) => delete::run(&args, settings).await,
+    match args {
+        Args::Create(args) => create::run(&args, settings).await,
+        Args::List(args) => list::run(args, settings).await,
+        Args::Delete(args) => delete::run(&args, settings).await,
     }
 }
 

@@ -11,14 +11,8 @@ use crate::error::{Exit, Result};
 use crate::settings::Settings;
 
 /// Look at what is remembered of an app, bring it elsewhere, and break a lock
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Args {
     List(list::Args),
     Show(show::Args),
     Migrate(migrate::Args),
@@ -26,10 +20,10 @@ enum Command {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    match args.command {
-        Command::List(args) => list::run(args, settings).await,
-        Command::Show(args) => show::run(args, settings).await,
-        Command::Migrate(args) => migrate::run(&args, settings).await,
-        Command::Unlock(args) => unlock::run(&args, settings).await,
+    match args {
+        Args::List(args) => list::run(args, settings).await,
+        Args::Show(args) => show::run(args, settings).await,
+        Args::Migrate(args) => migrate::run(&args, settings).await,
+        Args::Unlock(args) => unlock::run(&args, settings).await,
     }
 }

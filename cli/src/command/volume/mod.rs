@@ -22,14 +22,8 @@ use crate::settings::Settings;
 ///
 /// A volume keeps files for the functions of an environment. Paths in a volume start at its root,
 /// with or without a leading slash.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Args {
     Create(create::Args),
     List(list::Args),
     Ls(ls::Args),
@@ -42,16 +36,16 @@ enum Command {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings) -> Result<Exit> {
-    match args.command {
-        Command::Create(args) => create::run(&args, settings).await,
-        Command::List(args) => list::run(&args, settings).await,
-        Command::Ls(args) => ls::run(&args, settings).await,
-        Command::Put(args) => put::run(args, settings).await,
-        Command::Get(args) => get::run(args, settings).await,
-        Command::Rm(args) => rm::run(&args, settings).await,
-        Command::Cp(args) => cp::run(args, settings).await,
-        Command::Rename(args) => rename::run(&args, settings).await,
-        Command::Delete(args) => delete::run(&args, settings).await,
+    match args {
+        Args::Create(args) => create::run(&args, settings).await,
+        Args::List(args) => list::run(&args, settings).await,
+        Args::Ls(args) => ls::run(&args, settings).await,
+        Args::Put(args) => put::run(args, settings).await,
+        Args::Get(args) => get::run(args, settings).await,
+        Args::Rm(args) => rm::run(&args, settings).await,
+        Args::Cp(args) => cp::run(args, settings).await,
+        Args::Rename(args) => rename::run(&args, settings).await,
+        Args::Delete(args) => delete::run(&args, settings).await,
     }
 }
 
