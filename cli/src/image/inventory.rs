@@ -53,10 +53,10 @@ pub async fn list(docker: &Docker) -> Result<Vec<BuiltImage>, BollardError> {
     Ok(images)
 }
 
-/// The name that an image of ours was given. Podman says of names without a registry that they are
-/// this machine's.
+/// The name that an image of ours was given. Podman puts a registry before names that have none.
 fn own_name(tag: &str) -> Option<&str> {
-    let name = tag.strip_prefix("localhost/").unwrap_or(tag);
+    let bare = ["docker.io/", "localhost/"].iter().find_map(|registry| tag.strip_prefix(registry));
+    let name = bare.unwrap_or(tag);
     name.starts_with("vdeploy/").then_some(name)
 }
 
@@ -83,6 +83,7 @@ mod tests {
     #[test]
     fn names_are_known_again_in_every_engine() {
         assert_eq!(own_name("vdeploy/a-b:1"), Some("vdeploy/a-b:1"));
+        assert_eq!(own_name("docker.io/vdeploy/a-b:1"), Some("vdeploy/a-b:1"));
         assert_eq!(own_name("localhost/vdeploy/a-b:1"), Some("vdeploy/a-b:1"));
         assert_eq!(own_name("registry.example/vdeploy/a-b:1"), None);
     }
