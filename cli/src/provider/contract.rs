@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use vdeploy_runtime::failpoint::Failpoint;
 use vdeploy_runtime::function::FunctionSpec;
 use vdeploy_runtime::home::Home;
+use vdeploy_runtime::secret::SecretStore;
 use vdeploy_runtime::storage::Contents;
 
-use super::{Builder, Deployment, LocalProvider, MemoryProvider, Provider};
+use super::{Builder, Deployment, LocalProvider, MemoryProvider, Provider, Workshop};
 use crate::resource::{Resource, ResourceId, Volume};
 use crate::ui::{Printer, Verbosity};
 
@@ -66,13 +67,14 @@ async fn this_machine_keeps_the_contract() {
         color_stdout: false,
         unicode: true,
     };
-    let builder = Builder::new(
-        Default::default(),
-        Vec::new(),
-        Default::default(),
-        Default::default(),
+    let workshop = Workshop {
+        engine: Default::default(),
+        classic: false,
+        secrets: SecretStore::of(&home),
+        stop: Default::default(),
         printer,
-    );
+    };
+    let builder = Builder::new(workshop, Vec::new(), Default::default());
     let deployment = Deployment {
         version: 1,
         now: jiff::Timestamp::UNIX_EPOCH,
