@@ -57,8 +57,8 @@ struct Package {
 pub async fn contents(docker: &Docker, reference: &str) -> Result<Contents, BollardError> {
     let found = docker.inspect_image(reference).await?;
     let listed = inside::run(docker, reference, &["/bin/sh", "-c", LIST]).await?;
-    let created = found.created.map(|date| date.to_string());
-    let created = created.and_then(|text| text.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let created = found.created.and_then(|text| text.parse().ok());
+    let created = created.unwrap_or(Timestamp::UNIX_EPOCH);
     let mut packages = parse(&listed.stdout);
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let url = format!("pkg:cargo/vdeploy-runtime@{version}");

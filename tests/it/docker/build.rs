@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use super::docked;
-use crate::env::{TestEnv, interrupt, ran};
+use crate::env::{TestEnv, interrupt};
 
 const ECHO: &str = "\
 [image.cpu]
