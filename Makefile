@@ -39,9 +39,10 @@ lint:
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
+# AREAS="calls frames" measures only those.
 bench: tools
 	$(CARGO) build --release --workspace --bins
-	tests/bench/run
+	tests/bench/run target/release/vdeploy $(AREAS)
 
 # Binaries for others: built against glibc 2.28, they run on Debian 10, Ubuntu 20.04, RHEL 8 and all
 # that is newer, and in images of those. ARCH=aarch64 builds for ARM.

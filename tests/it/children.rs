@@ -8,7 +8,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use vdeploy_runtime::function::{Entry, FunctionSpec};
 
-use crate::env::{TestEnv, sh};
+use crate::env::{TestEnv, interrupt, sh};
 
 /// A function of the worker that tests have; one call of it takes the whole machine.
 fn publish(env: &TestEnv, handler: &str, change: impl FnOnce(&mut FunctionSpec)) {
@@ -132,9 +132,12 @@ fn failures_of_calls_say_which_and_why() {
 fn the_calls_of_a_cancelled_call_are_cancelled_at_every_level() {
     let env = TestEnv::new();
     publish(&env, "lead", |function| function.resources.cpu = 0.1);
-    let (mut child, _rest) = start(&env, &["call", "lead", "--args", "fail=false", "deep=true"]);
+    let (mut child, mut rest) = start(&env, &["call", "lead", "--args", "fail=false", "deep=true"]);
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut said = String::new();
+    rest.read_to_string(&mut said).unwrap();
+    assert!(!said.contains("of other commands"), "{said}");
     let states: Vec<_> = calls(&env).iter().map(|call| call["state"].clone()).collect();
     assert_eq!(states, ["cancelled"; 4]);
 }
@@ -220,9 +223,4 @@ fn start(env: &TestEnv, args: &[&str]) -> (std::process::Child, impl Read) {
         assert_ne!(lines.read_line(&mut seen).unwrap(), 0, "{seen}");
     }
     (child, lines)
-}
-
-fn interrupt(child: &std::process::Child) {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 }

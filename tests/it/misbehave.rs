@@ -1,13 +1,14 @@
 //! Programs that take what they should leave alone: the machine's processes, memory, disk and
 //! logs. Each gets a plain error that names which, and the queue goes on.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 use vdeploy_runtime::function::Entry;
 
-use crate::env::{Ran, TestEnv, ran, sh};
+use crate::env::{Ran, TestEnv, eventually, interrupt, ran, sh};
 use crate::process::running;
 
 #[test]
@@ -55,6 +56,26 @@ fn a_worker_that_cannot_be_started_is_named() {
     assert!(ran.stderr.contains(message), "{}", ran.stderr);
     let call = &env.vdeploy("calls ls --json").exits(0).json()[0];
     assert_eq!(call["attempts"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn ctrl_c_ends_a_worker_that_never_says_that_it_is_ready() {
+    let env = TestEnv::new();
+    let marker = format!("{}", 60_000 + std::process::id());
+    let started = env.project().join("started");
+    let script = format!("#!/bin/sh\ntouch {}\nexec sleep {marker}\n", started.display());
+    let worker = env.write("worker", script);
+    std::fs::set_permissions(&worker, PermissionsExt::from_mode(0o755)).unwrap();
+    let entry = Entry::Binary { binary: worker.to_str().unwrap().into(), handler: "any".into() };
+    env.publish("mute", entry, |_| {});
+    let mut child = env.command(["call", "mute"]).stderr(Stdio::null()).spawn().unwrap();
+    eventually(|| started.exists());
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(running(&format!("sleep {marker}")), 0);
+    let call = &env.vdeploy("calls ls --json").exits(0).json()[0];
+    // A worker that nobody wants any more would be waited for that long.
+    assert!(call["seconds"].as_f64().unwrap() < 30.0, "{call}");
 }
 
 #[test]

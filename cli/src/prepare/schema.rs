@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use crate::manifest::Function;
 
 /// How long a binary may take to print its handlers, which needs no work.
 const DESCRIBE: Duration = Duration::from_secs(10);
+/// More bytes than any binary's handlers take.
+const DESCRIPTION_LIMIT: u64 = 16 << 20;
 
 /// Schemas that were read, each once.
 pub(super) struct Schemas {
@@ -117,7 +119,7 @@ fn describe(folder: &Path, binary: &str) -> Result<Vec<Description>, FileProblem
         return Err(FileProblem::Missing(binary.into()));
     }
     let failed = |why: String| FileProblem::NoDescription { binary: binary.into(), why };
-    let output = match ask(&path) {
+    let output = match ask(&path, DESCRIBE) {
         Ok(Some(output)) => output,
         Ok(None) => {
             let seconds = DESCRIBE.as_secs();
@@ -136,8 +138,8 @@ fn describe(folder: &Path, binary: &str) -> Result<Vec<Description>, FileProblem
     clippy::disallowed_methods,
     reason = "the one question that is put to a user's binary at deploy; it isn't a worker"
 )]
-fn ask(path: &Path) -> std::io::Result<Option<Output>> {
-    let mut child = std::process::Command::new(path)
+fn ask(path: &Path, limit: Duration) -> std::io::Result<Option<Output>> {
+    let child = std::process::Command::new(path)
         .arg("--describe")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -146,21 +148,54 @@ fn ask(path: &Path) -> std::io::Result<Option<Output>> {
         .spawn()?;
     let group = ProcessId::of(child.id());
     let (answer, answered) = mpsc::channel();
-    let mut stdout = child.stdout.take();
-    std::thread::spawn(move || {
-        let mut text = Vec::new();
-        let read = stdout.as_mut().map_or(Ok(0), |stdout| stdout.read_to_end(&mut text));
-        // Nobody waits any more when it took too long.
-        let _ = answer.send(read.map(|_| text));
-    });
-    let stdout = answered.recv_timeout(DESCRIBE);
-    // Whatever it started ends with it.
-    if stdout.is_err() {
-        group.kill_group();
+    // Nobody waits for the answer any more when it takes too long.
+    std::thread::spawn(move || drop(answer.send(attend(child))));
+    match answered.recv_timeout(limit) {
+        Ok(output) => output.map(Some),
+        Err(_) => {
+            // Whatever it started ends with it.
+            group.kill_group();
+            Ok(None)
+        }
     }
-    let status = child.wait()?;
-    match stdout {
-        Ok(stdout) => Ok(Some(Output { status, stdout: stdout?, stderr: Vec::new() })),
-        Err(_) => Ok(None),
+}
+
+fn attend(mut child: Child) -> std::io::Result<Output> {
+    let mut stdout = Vec::new();
+    if let Some(pipe) = child.stdout.take() {
+        pipe.take(DESCRIPTION_LIMIT).read_to_end(&mut stdout)?;
+    }
+    Ok(Output { status: child.wait()?, stdout, stderr: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn program(folder: &Path, script: &str) -> std::path::PathBuf {
+        let path = folder.join("worker");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_program_that_does_not_answer_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        for script in ["exec sleep 1000", "exec sleep 1000 >&-", "sleep 1000 &"] {
+            let path = program(folder.path(), script);
+            assert!(ask(&path, Duration::from_millis(300)).unwrap().is_none(), "{script}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_never_stops_talking_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = program(folder.path(), "exec yes");
+        let output = ask(&path, Duration::from_secs(60)).unwrap().unwrap();
+        assert_eq!(output.stdout.len() as u64, DESCRIPTION_LIMIT);
+        assert!(!output.status.success());
     }
 }

@@ -324,7 +324,8 @@ impl Client {
         machine.map_or_else(Vec::new, |it| it.shortfalls(&spec.resources, spec.hardware))
     }
 
-    /// How many calls this client runs at the moment, its own and those of other commands.
+    /// How many calls this client runs at the moment, its own and those of other commands, without
+    /// calls that other calls wait for.
     pub fn running(&self) -> usize {
         self.attendance().as_ref().map_or(0, Attendance::running)
     }

@@ -12,6 +12,7 @@ pub mod layer;
 pub mod open;
 pub mod part;
 pub mod picture;
+pub mod redraw;
 pub mod reel;
 pub mod run;
 pub mod single;

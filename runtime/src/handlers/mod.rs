@@ -46,3 +46,16 @@ pub fn builtin() -> Registry {
         .with(stream::Stream)
         .with(transcode::Transcode)
 }
+
+/// What is wrong with arguments for `a.mp4`, or `fine`.
+#[cfg(test)]
+fn verdict<A: serde::de::DeserializeOwned>(
+    mut json: serde_json::Value,
+    check: fn(&A) -> Result<(), crate::wire::Failure>,
+) -> String {
+    json["input"] = "a.mp4".into();
+    match serde_json::from_value(json) {
+        Ok(args) => check(&args).map_or_else(|failure| failure.message, |()| "fine".into()),
+        Err(error) => error.to_string(),
+    }
+}

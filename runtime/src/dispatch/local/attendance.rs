@@ -86,7 +86,7 @@ impl Attendance {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// How many calls it runs at the moment.
+    /// How many calls it runs at the moment, without those that other calls wait for.
     pub fn running(&self) -> usize {
         if self.task.is_finished() { 0 } else { *self.running.borrow() }
     }

@@ -270,12 +270,8 @@ mod tests {
 
     use super::*;
 
-    fn message(mut json: Value) -> String {
-        json["input"] = "a.mp4".into();
-        match serde_json::from_value::<Args>(json) {
-            Ok(args) => args.check().map_or_else(|failure| failure.message, |()| "fine".into()),
-            Err(error) => error.to_string(),
-        }
+    fn message(json: Value) -> String {
+        crate::handlers::verdict(json, Args::check)
     }
 
     #[test]

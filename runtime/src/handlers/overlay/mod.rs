@@ -17,8 +17,8 @@ use serde::Serialize;
 use self::args::Args;
 use self::plan::Material;
 pub use self::text::Placed;
+use crate::encode::redraw::Subject;
 use crate::encode::single::{self, Made, Order};
-use crate::encode::source;
 use crate::handler::{Context, Handler};
 use crate::wire::Failure;
 
@@ -54,8 +54,7 @@ impl Handler for Overlay {
         for image in &args.images {
             images.push(single::picture(&cx, &image.image).await?);
         }
-        let video = source::picture_of(&opened.media, place.name)?.1;
-        let size = plan::look(&args, place, video)?.geometry.size();
+        let size = Subject::of(&opened.media, coding, place)?.look.geometry.size();
         shapes(&cx, &args, size)?;
         let texts = text::draw(&cx, &args.texts, size).await?;
         let folder = cx.files().scratch();

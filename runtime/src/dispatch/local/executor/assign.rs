@@ -281,6 +281,7 @@ impl Running {
             id: call.id.clone(),
             map: call.map.clone(),
             callee,
+            is_child: call.is_child,
             reuse: call.reuse.take(),
             cancelled: false,
             stored: None,

@@ -165,6 +165,8 @@ struct Running {
     id: CallId,
     map: Option<String>,
     callee: Arc<Callee>,
+    /// Another call waits for it.
+    is_child: bool,
     reuse: Option<(Key, Arc<Reusable>)>,
     cancelled: bool,
     stored: Option<Instant>,
@@ -343,8 +345,10 @@ impl Executor {
         });
     }
 
+    /// Calls that other calls wait for end with those, and are theirs.
     fn count_running(&self) {
-        let running = self.workers.values().filter(|worker| worker.current.is_some()).count();
+        let current = self.workers.values().filter_map(|worker| worker.current.as_ref());
+        let running = current.filter(|call| !call.is_child).count();
         self.running.send_if_modified(|count| std::mem::replace(count, running) != running);
     }
 

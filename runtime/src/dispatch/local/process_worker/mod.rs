@@ -205,6 +205,24 @@ struct Worker {
     next: mpsc::UnboundedReceiver<Request>,
 }
 
+/// Whether a worker has said hello.
+enum Greeting {
+    /// It is to say so by then.
+    Expected(Instant),
+    /// It is ready for calls.
+    Done,
+}
+
+impl Greeting {
+    /// Ends when a hello should have come, and didn't.
+    async fn overdue(&self) {
+        match self {
+            Greeting::Expected(by) => sleep_until(*by).await,
+            Greeting::Done => std::future::pending().await,
+        }
+    }
+}
+
 /// The call that a worker has.
 struct InHand {
     id: CallId,
@@ -238,9 +256,9 @@ impl Worker {
     }
 
     async fn live(&mut self, tell: &(impl Fn(News) + Sync)) {
-        let mut greeted = false;
+        let mut greeting = Greeting::Expected(Instant::now() + HELLO);
         loop {
-            let (end, alive) = match self.next_call(&mut greeted).await {
+            let (end, alive) = match self.next_call(&mut greeting).await {
                 Ok(invoke) => self.one_call(*invoke, tell).await,
                 Err(end) => (end, false),
             };
@@ -252,50 +270,54 @@ impl Worker {
         }
     }
 
-    /// Waits for a call, and gets ready for it; or says how the worker ended before it had one.
-    async fn next_call(&mut self, greeted: &mut bool) -> Result<Box<Invoke>, AttemptEnd> {
+    /// Waits until the worker is ready and has a call; or says how it ended before.
+    async fn next_call(&mut self, greeting: &mut Greeting) -> Result<Box<Invoke>, AttemptEnd> {
+        let mut call: Option<Box<Invoke>> = None;
         loop {
-            let request = tokio::select! {
+            tokio::select! {
                 // A call isn't given to a worker that is known to be dead.
                 biased;
-                // A free worker has nothing to say; it has hung up.
-                _ = self.said.recv(), if *greeted => {
-                    return Err(AttemptEnd::Undelivered(self.last_words("while it was free").await));
+                message = self.said.recv() => {
+                    self.welcome(message, greeting).await?;
+                    *greeting = Greeting::Done;
                 }
-                request = self.next.recv() => request,
-            };
-            let call = match request {
-                Some(Request::Invoke(invoke)) => Some(invoke),
-                Some(Request::Prepare) => None,
-                // Both are about a call that has ended.
-                Some(Request::Cancel(_) | Request::Tell(_)) => continue,
-                Some(Request::Kill) | None => return Err(AttemptEnd::Released),
-            };
-            if !*greeted {
-                self.greet().await?;
-                *greeted = true;
+                () = greeting.overdue() => return Err(silent()),
+                request = self.next.recv() => match request {
+                    Some(Request::Invoke(invoke)) => call = Some(invoke),
+                    Some(Request::Cancel(which)) if call.as_ref().is_some_and(|it| it.call == which) => {
+                        return Err(AttemptEnd::Released);
+                    }
+                    // The others are about a call that has ended.
+                    Some(Request::Prepare | Request::Cancel(_) | Request::Tell(_)) => {}
+                    Some(Request::Kill) | None => return Err(AttemptEnd::Released),
+                }
             }
-            if let Some(invoke) = call {
-                return Ok(invoke);
+            if matches!(greeting, Greeting::Done)
+                && let Some(call) = call.take()
+            {
+                return Ok(call);
             }
         }
     }
 
-    async fn greet(&mut self) -> Result<(), AttemptEnd> {
-        match timeout(HELLO, self.said.recv()).await {
-            Ok(Some(FromWorker::Hello { v: VERSION })) => {}
-            Ok(Some(FromWorker::Hello { v })) => {
+    /// Answers the worker's hello, the only thing that it says without having a call; none: it has
+    /// hung up.
+    async fn welcome(
+        &mut self,
+        message: Option<FromWorker>,
+        greeting: &Greeting,
+    ) -> Result<(), AttemptEnd> {
+        match (greeting, message) {
+            (Greeting::Done, _) => {
+                return Err(AttemptEnd::Undelivered(self.last_words("while it was free").await));
+            }
+            (Greeting::Expected(_), Some(FromWorker::Hello { v: VERSION })) => {}
+            (Greeting::Expected(_), Some(FromWorker::Hello { v })) => {
                 return Err(AttemptEnd::WorkerLost(format!(
                     "speaks version {v} of the protocol and this vdeploy speaks {VERSION}"
                 )));
             }
-            Err(_) => {
-                return Err(AttemptEnd::WorkerLost(format!(
-                    "said nothing for {} s after it was started",
-                    HELLO.as_secs()
-                )));
-            }
-            Ok(_) => return Err(self.lost("before it was ready").await),
+            (Greeting::Expected(_), _) => return Err(self.lost("before it was ready").await),
         }
         let serve = ToWorker::Serve(Box::new(self.serve.clone()));
         match frame::write(&mut self.writer, &serve).await {
@@ -416,6 +438,11 @@ impl Worker {
     async fn lost(&mut self, when: &str) -> AttemptEnd {
         AttemptEnd::WorkerLost(self.last_words(when).await)
     }
+}
+
+fn silent() -> AttemptEnd {
+    let seconds = HELLO.as_secs();
+    AttemptEnd::WorkerLost(format!("said nothing for {seconds} s after it was started"))
 }
 
 fn allowed(function: &FunctionSpec) -> Duration {

@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Args, Step};
 use crate::color::Color;
+use crate::encode::Plan;
 use crate::encode::layer::{Canvas, Layer, Pixels};
 use crate::encode::picture::{self, Look};
+use crate::encode::redraw::{Drawing, Subject};
 use crate::encode::single::{Picture, Place};
-use crate::encode::size::{Bounds, Fit};
-use crate::encode::tracks::{self, AudioChoice, SubtitleChoice};
-use crate::encode::{Expect, Frames, Plan, encoder, source};
 use crate::ffmpeg::drawing::{Draw, Overlay};
 use crate::ffmpeg::effect::Effect;
 use crate::ffmpeg::expr::Expr;
 use crate::ffmpeg::filter::{Chain, Filter};
-use crate::ffmpeg::graph::{Graph, Link};
-use crate::ffmpeg::job::{Input, Job, Keyframes, Origin, Output, Source, Video};
+use crate::ffmpeg::graph::Link;
+use crate::ffmpeg::job::{Input, Job, Source};
+use crate::ffmpeg::pixel::PixelFormat;
 use crate::ffmpeg::probe::{Media, VideoStream};
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
@@ -60,38 +60,13 @@ pub(super) fn plan(
     machine: &Capabilities,
     (place, material): (Place<'_>, &Material),
 ) -> Result<Plan, Failure> {
-    let codec = args.coding.codec_in(place.container)?;
-    let (stream, video) = source::picture_of(media, place.name)?;
-    let look = look(args, place, video)?;
-    let size = look.geometry.size();
-    encoder::check_size(codec, size)?;
-    let (encoder, fallback) = encoder::choose(codec, hardware, look, machine)?;
-    let source = Source { input: 0, stream: stream.index };
-    let input = Input { delay: picture::preroll(media, stream), ..Input::of(place.input) };
-    let mut work = Working { inputs: vec![input], graph: Graph::default() };
-    let scene = Scene { args, video, look, material };
-    let done = work.chain(scene, source, args.chain.len());
-    let last = Chain(vec![Filter::Format(format(look))]);
-    let done = work.graph.chain(&[done.into()], last);
-    let audio = tracks::audio(media, AudioChoice::Keep, place.container);
-    let (subtitles, mut notes) = tracks::subtitles(media, SubtitleChoice::Keep, place.container);
-    notes.extend(source::left_behind(media, stream, look, encoder));
-    let expect = Expect { source, size, audio: audio.len(), frames: Frames::Every };
-    let video = Video {
-        origin: Origin::Graph(done),
-        encoder,
-        rate: args.coding.rate(encoder),
-        keyframes: Keyframes::Free,
-        speed: args.coding.preset,
-        time_base: stream.time_base.map(picture::coarser),
-        hdr: None,
-    };
-    let (path, container) = (place.output.into(), place.container);
-    let output = Output { path, container, video: Some(video), audio, subtitles };
-    let Working { inputs, graph } = work;
-    let job = Job { inputs, graph, outputs: vec![output], threads: args.coding.threads };
-    let plan = Plan { job, fallback, notes, expect: vec![expect] };
-    Ok(args.part.iter().fold(plan, |plan, part| part.of(plan)))
+    let subject = Subject::of(media, &args.coding, place)?;
+    let mut drawing = Drawing { inputs: vec![subject.input()], ..Drawing::default() };
+    let scene = Scene::of(&subject, args, material);
+    let done = scene.chain(&mut drawing, subject.source(), args.chain.len());
+    let last = Chain(vec![Filter::Format(format(scene.look))]);
+    let done = drawing.graph.chain(&[done.into()], last);
+    subject.plan((drawing, done), args.part.as_ref(), (hardware, machine))
 }
 
 /// The pass that looks how the camera shakes, and what it makes; none where nobody asks.
@@ -102,71 +77,59 @@ pub(super) fn shakes(
 ) -> Result<Option<(Job, Link)>, Failure> {
     let steady = |step: &Step| matches!(step, Step::Stabilise { .. });
     let Some(until) = args.chain.iter().position(steady) else { return Ok(None) };
-    let (stream, video) = source::picture_of(media, place.name)?;
-    let look = look(args, place, video)?;
-    let mut work = Working { inputs: vec![Input::of(place.input)], graph: Graph::default() };
-    let source = Source { input: 0, stream: stream.index };
-    let before = work.chain(Scene { args, video, look, material }, source, until);
+    let subject = Subject::of(media, &args.coding, place)?;
+    let mut drawing = Drawing { inputs: vec![Input::of(place.input)], ..Drawing::default() };
+    let before = Scene::of(&subject, args, material).chain(&mut drawing, subject.source(), until);
     let detect = Effect::Shakes(material.shakes.clone());
-    let done = work.graph.chain(&[before.into()], Chain(vec![Filter::Effect(detect)]));
-    let Working { inputs, graph } = work;
+    let done = drawing.graph.chain(&[before.into()], Chain(vec![Filter::Effect(detect)]));
+    let Drawing { inputs, graph } = drawing;
     let job = Job { inputs, graph, outputs: Vec::new(), threads: args.coding.threads };
     Ok(Some((job, done)))
 }
 
-/// What becomes of the picture. Effects are made for SDR, so HDR is mapped to it.
-fn look(args: &Args, place: Place<'_>, video: &VideoStream) -> Result<Look, Failure> {
-    let codec = args.coding.codec_in(place.container)?;
-    let sdr = Look::decide((Bounds::Source, Fit::Contain), Some(false), codec, video);
-    Ok(Look { ten_bit: args.coding.ten_bit == Some(true), ..sdr })
-}
-
-fn format(look: Look) -> crate::ffmpeg::pixel::PixelFormat {
-    use crate::ffmpeg::pixel::PixelFormat;
+fn format(look: Look) -> PixelFormat {
     if look.ten_bit { PixelFormat::Yuv420p10 } else { PixelFormat::Yuv420p }
 }
 
-/// A job's inputs and graph while they grow.
-struct Working {
-    inputs: Vec<Input>,
-    graph: Graph,
-}
+impl<'a> Scene<'a> {
+    fn of(subject: &Subject<'a>, args: &'a Args, material: &'a Material) -> Self {
+        Scene { args, video: subject.video, look: subject.look, material }
+    }
 
-impl Working {
     /// The video with the first `steps` effects.
-    fn chain(&mut self, scene: Scene<'_>, source: Source, steps: usize) -> Link {
-        let prepared = picture::cpu_filters(scene.video, scene.look, None);
-        let mut picture = self.graph.chain(&[source.into()], prepared);
-        for (index, step) in scene.args.chain.iter().take(steps).enumerate() {
-            picture = self.step(scene, (index, step), picture);
+    fn chain(self, drawing: &mut Drawing, source: Source, steps: usize) -> Link {
+        let prepared = picture::cpu_filters(self.video, self.look, None);
+        let mut picture = drawing.graph.chain(&[source.into()], prepared);
+        for (index, step) in self.args.chain.iter().take(steps).enumerate() {
+            picture = self.step(drawing, (index, step), picture);
         }
         picture
     }
 
-    fn step(&mut self, scene: Scene<'_>, (index, step): (usize, &Step), from: Link) -> Link {
+    fn step(self, drawing: &mut Drawing, (index, step): (usize, &Step), from: Link) -> Link {
         if let Step::ChromaKey { color, similarity, blend, background, .. } = step {
-            let matrix = picture::matrix(scene.video, scene.look);
+            let matrix = picture::matrix(self.video, self.look);
             let (color, similarity, blend) = (*color, *similarity, *blend);
             let key = Effect::Key { color, matrix, similarity, blend };
-            let behind = match scene.material.image(index) {
-                Some(picture) => filling(picture, scene.look.geometry.size()),
-                None => plain(*background, scene.look.geometry.size()),
+            let behind = match self.material.image(index) {
+                Some(picture) => filling(picture, self.look.geometry.size()),
+                None => plain(*background, self.look.geometry.size()),
             };
-            return self.keyed(scene, key, &behind, from);
+            return self.keyed(drawing, key, &behind, from);
         }
-        match filter(scene, (index, step)) {
-            Some(filter) => self.graph.chain(&[from.into()], Chain(vec![filter])),
+        match filter(self, (index, step)) {
+            Some(filter) => drawing.graph.chain(&[from.into()], Chain(vec![filter])),
             None => from,
         }
     }
 
     /// `from` without a colour, over what comes instead. That is drawn on frames of the video, so
     /// that it has their times.
-    fn keyed(&mut self, scene: Scene<'_>, key: Effect, behind: &Layer, from: Link) -> Link {
-        let canvas = Canvas::of(scene.video, scene.look);
-        let copies = self.graph.split(from.into(), 2);
-        let below = behind.draw(copies[0], canvas, &mut self.graph, &mut self.inputs);
-        let above = self.graph.chain(&[copies[1].into()], Chain(vec![Filter::Effect(key)]));
+    fn keyed(self, drawing: &mut Drawing, key: Effect, behind: &Layer, from: Link) -> Link {
+        let canvas = Canvas::of(self.video, self.look);
+        let copies = drawing.graph.split(from.into(), 2);
+        let below = behind.draw(copies[0], canvas, &mut drawing.graph, &mut drawing.inputs);
+        let above = drawing.graph.chain(&[copies[1].into()], Chain(vec![Filter::Effect(key)]));
         let over = Overlay {
             x: Expr::number(0.0),
             y: Expr::number(0.0),
@@ -175,7 +138,7 @@ impl Working {
             endless: false,
         };
         let over = Chain(vec![Filter::Draw(Draw::Overlay(over))]);
-        self.graph.chain(&[below.into(), above.into()], over)
+        drawing.graph.chain(&[below.into(), above.into()], over)
     }
 }
 

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::encode::Frames;
 use crate::ffmpeg::Rational;
 use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::ffmpeg::container::Container;

@@ -6,14 +6,12 @@ use super::args::{Args, Image};
 use super::highlight;
 use super::text::Texts;
 use crate::encode::layer::{Canvas, Layer, Pixels};
-use crate::encode::picture::{self, Look};
+use crate::encode::redraw::{Drawing, Subject};
 use crate::encode::single::{Picture, Place};
-use crate::encode::size::{Bounds, Fit};
-use crate::encode::tracks::{self, AudioChoice, SubtitleChoice};
-use crate::encode::{Expect, Frames, Plan, encoder, source};
+use crate::encode::{Plan, picture};
+use crate::ffmpeg::codec::Encoder;
 use crate::ffmpeg::graph::{Graph, Link};
-use crate::ffmpeg::job::{Input, Job, Keyframes, Origin, Output, Source, Video};
-use crate::ffmpeg::probe::{Media, VideoStream};
+use crate::ffmpeg::probe::Media;
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
 use crate::length::Length;
@@ -33,14 +31,6 @@ pub(super) struct Material<'a> {
     pub(super) folder: &'a Path,
 }
 
-/// What becomes of the picture. Colours of drawings are SDR, so HDR is mapped to it.
-pub(super) fn look(args: &Args, place: Place<'_>, video: &VideoStream) -> Result<Look, Failure> {
-    let codec = args.coding.codec_in(place.container)?;
-    let bounds = (Bounds::Source, Fit::Contain);
-    let sdr = Look::decide(bounds, Some(false), codec, video);
-    Ok(Look { ten_bit: args.coding.ten_bit == Some(true), ..sdr })
-}
-
 /// The whole decision.
 pub(super) fn plan(
     args: &Args,
@@ -49,81 +39,52 @@ pub(super) fn plan(
     machine: &Capabilities,
     (place, material): (Place<'_>, Material<'_>),
 ) -> Result<Plan, Failure> {
-    let codec = args.coding.codec_in(place.container)?;
-    let (stream, video) = source::picture_of(media, place.name)?;
-    let look = look(args, place, video)?;
-    let size = look.geometry.size();
-    encoder::check_size(codec, size)?;
-    let (encoder, fallback) = encoder::choose(codec, hardware, look, machine)?;
-    let input = Input { delay: picture::preroll(media, stream), ..Input::of(place.input) };
-    let source = Source { input: 0, stream: stream.index };
-    let mut drawing = Drawing { inputs: vec![input], graph: Graph::default() };
-    let below = drawing.graph.chain(&[source.into()], picture::cpu_filters(video, look, None));
-    let canvas = Canvas::of(video, look);
-    let done = drawing.all(args, (size, canvas), material, below);
-    if drawing.graph.to_string().len() > LONGEST_GRAPH {
-        return Err(Failure::new(
-            FailureKind::InvalidArgs,
-            "the highlights have too many keyframes",
-        )
+    let subject = Subject::of(media, &args.coding, place)?;
+    let mut drawing = Drawing { inputs: vec![subject.input()], ..Drawing::default() };
+    let prepared = picture::cpu_filters(subject.video, subject.look, None);
+    let below = drawing.graph.chain(&[subject.source().into()], prepared);
+    let done = draw(args, &subject, material, &mut drawing, below);
+    check_length(&drawing.graph)?;
+    let part = args.part.as_ref();
+    let mut plan = subject.plan((drawing, done), part, (hardware, machine))?;
+    let encoders = plan.job.outputs.iter().filter_map(|output| output.video.as_ref());
+    if encoders.map(|video| video.encoder).any(Encoder::is_hardware) {
+        plan.notes.push("drawn on the CPU, encoded on the GPU".into());
+    }
+    plan.notes.extend(material.texts.notes.iter().cloned());
+    Ok(plan)
+}
+
+fn check_length(graph: &Graph) -> Result<(), Failure> {
+    if graph.to_string().len() <= LONGEST_GRAPH {
+        return Ok(());
+    }
+    Err(Failure::new(FailureKind::InvalidArgs, "the highlights have too many keyframes")
         .cause("what ffmpeg is told about them would be longer than an argument may be")
-        .hint("leave out keyframes that lie on the way between others"));
-    }
-    let audio = tracks::audio(media, AudioChoice::Keep, place.container);
-    let (subtitles, mut notes) = tracks::subtitles(media, SubtitleChoice::Keep, place.container);
-    notes.extend(source::left_behind(media, stream, look, encoder));
-    if encoder.is_hardware() {
-        notes.push("drawn on the CPU, encoded on the GPU".into());
-    }
-    notes.extend(material.texts.notes.iter().cloned());
-    let expect = Expect { source, size, audio: audio.len(), frames: Frames::Every };
-    let video = Video {
-        origin: Origin::Graph(done),
-        encoder,
-        rate: args.coding.rate(encoder),
-        keyframes: Keyframes::Free,
-        speed: args.coding.preset,
-        time_base: stream.time_base.map(picture::coarser),
-        hdr: None,
-    };
-    let (path, container) = (place.output.into(), place.container);
-    let output = Output { path, container, video: Some(video), audio, subtitles };
-    let Drawing { inputs, graph } = drawing;
-    let job = Job { inputs, graph, outputs: vec![output], threads: args.coding.threads };
-    let plan = Plan { job, fallback, notes, expect: vec![expect] };
-    Ok(args.part.iter().fold(plan, |plan, part| part.of(plan)))
+        .hint("leave out keyframes that lie on the way between others"))
 }
 
-/// A job's inputs and graph while they grow.
-struct Drawing {
-    inputs: Vec<Input>,
-    graph: Graph,
-}
-
-impl Drawing {
-    /// Draws everything over `below`: what is dark first, then highlights, images and texts.
-    fn all(
-        &mut self,
-        args: &Args,
-        (size, canvas): ((u32, u32), Canvas),
-        material: Material<'_>,
-        below: Link,
-    ) -> Link {
-        let mut picture = below;
-        if args.dim > 0.0 {
-            let dimmed = (args.highlights.as_slice(), args.dim);
-            let on = (size, canvas);
-            let Drawing { inputs, graph } = self;
-            picture = highlight::dim(picture, dimmed, on, material.folder, graph, inputs);
-        }
-        let highlights = args.highlights.iter().enumerate();
-        let marks = highlights.flat_map(|(i, h)| highlight::layers(h, i, size, material.folder));
-        let images = args.images.iter().zip(material.images).map(|(i, p)| image(i, p, size));
-        for layer in marks.chain(images).chain(material.texts.layers.iter().cloned()) {
-            picture = layer.draw(picture, canvas, &mut self.graph, &mut self.inputs);
-        }
-        picture
+/// Draws everything over `below`: what is dark first, then highlights, images and texts.
+fn draw(
+    args: &Args,
+    subject: &Subject<'_>,
+    material: Material<'_>,
+    Drawing { inputs, graph }: &mut Drawing,
+    below: Link,
+) -> Link {
+    let (size, canvas) = (subject.look.geometry.size(), Canvas::of(subject.video, subject.look));
+    let mut picture = below;
+    if args.dim > 0.0 {
+        let dimmed = (args.highlights.as_slice(), args.dim);
+        picture = highlight::dim(picture, dimmed, (size, canvas), material.folder, graph, inputs);
     }
+    let highlights = args.highlights.iter().enumerate();
+    let marks = highlights.flat_map(|(i, h)| highlight::layers(h, i, size, material.folder));
+    let images = args.images.iter().zip(material.images).map(|(i, p)| image(i, p, size));
+    for layer in marks.chain(images).chain(material.texts.layers.iter().cloned()) {
+        picture = layer.draw(picture, canvas, graph, inputs);
+    }
+    picture
 }
 
 /// Where an image goes on a picture of `size`, and how large it gets.

@@ -3,11 +3,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::encode::Frames;
 use crate::ffmpeg::Rational;
-use crate::ffmpeg::codec::{Encoder, VideoCodec};
+use crate::ffmpeg::codec::VideoCodec;
 use crate::ffmpeg::container::Container;
 use crate::ffmpeg::job::InputFormat;
-use crate::ffmpeg::probe::{AudioStream, Kind, Stream};
+use crate::ffmpeg::probe::{AudioStream, Kind, Stream, VideoStream};
 use crate::gpu::{Bitstream, Gpu};
 
 fn media() -> Media {
