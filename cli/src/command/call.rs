@@ -123,12 +123,13 @@ pub(crate) fn warn_of_shortfalls(client: &Client, function: &Published, settings
 pub(crate) async fn close(client: Client, settings: &Settings) -> Result<()> {
     let running = client.running();
     let mode = client.mode();
+    // Before anyone is told that Ctrl-C does something.
+    let mut interrupts = Interrupts::listen()?;
     if running > 0 {
         let calls = if running == 1 { "1 call".to_owned() } else { format!("{running} calls") };
         let text = "of other commands; Ctrl-C hands them over";
         settings.printer.note(format!("finishing {calls} {text}"));
     }
-    let mut interrupts = Interrupts::listen()?;
     let mut closed = std::pin::pin!(client.close());
     loop {
         tokio::select! {
