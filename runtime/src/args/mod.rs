@@ -13,6 +13,9 @@ use crate::wire::{Failure, FailureKind};
 
 /// The keyword of a schema by which a handler says that it reads only parts of a file.
 pub(crate) const RANGED: &str = "x-ranged";
+/// The keyword by which a handler says that it gets a file from an address of the web itself, and
+/// keeps it from call to call.
+const FETCHED: &str = "x-fetched";
 
 /// A function's schema, compiled once for any number of calls.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub struct FileArgument {
     pub direction: Direction,
     /// Parts of it are enough for whoever reads it.
     pub ranged: bool,
+    /// Whoever reads it gets it from an address of the web itself.
+    pub fetched: bool,
 }
 
 impl<'a> ArgsSchema<'a> {
@@ -168,8 +173,9 @@ impl<'a> ArgsSchema<'a> {
             _ => None,
         };
         if let (Some(direction), Value::String(_)) = (direction, value) {
-            let ranged = schema.get(RANGED).is_some_and(|ranged| *ranged == true);
-            found.push(FileArgument { pointer: pointer.clone(), direction, ranged });
+            let says = |keyword| schema.get(keyword).is_some_and(|value| *value == true);
+            let (ranged, fetched) = (says(RANGED), says(FETCHED));
+            found.push(FileArgument { pointer: pointer.clone(), direction, ranged, fetched });
             return;
         }
         for branch in ["anyOf", "oneOf", "allOf"] {

@@ -17,6 +17,7 @@ pub struct Args {
     /// The model: an `.onnx` file that YOLOv5, v8, v10, v11 or one of their like was exported to. A path, a file of a
     /// volume, or an `https://` address together with `sha256`.
     #[serde(default)]
+    #[schemars(extend("x-fetched" = true))]
     pub model: Option<InputFile>,
     /// The SHA-256 of the model, in hexadecimal digits; anything else is refused.
     #[serde(default)]

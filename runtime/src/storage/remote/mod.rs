@@ -91,7 +91,8 @@ impl Remote {
             if ranged && file.ranged && brought.hold(self, text, &reference).await? {
                 continue;
             }
-            if !reference.is_remote() {
+            let fetched = file.fetched && matches!(reference, FileRef::Web(_));
+            if fetched || !reference.is_remote() {
                 continue;
             }
             let known = brought.files.iter().find(|known| known.address == *text);

@@ -29,6 +29,7 @@ pub fn check(
                 Some(_) => {}
             },
             FileRef::Web(_) if output => return Err(not_writable(&reference)),
+            FileRef::Web(_) if file.fetched => {}
             FileRef::Web(url) => download::check(url, &function.downloads)?,
             FileRef::Object { .. } | FileRef::Path(_) | FileRef::Volume { .. } => {}
         }
