@@ -149,6 +149,12 @@ pub(super) fn frames(path: PathBuf) -> String {
     String::from_utf8(probed.stdout).unwrap().trim().to_owned()
 }
 
+/// A function that transcodes, as a job.
+fn publish_transcode(aws: &Aws) {
+    let entry = Entry::Builtin { handler: "transcode".into() };
+    publish(aws, "transcode", entry, batch("calls"), |_| {});
+}
+
 fn state(ran: &Ran) -> String {
     ran.json()["state"].as_str().unwrap().to_owned()
 }
@@ -157,13 +163,7 @@ fn state(ran: &Ran) -> String {
 fn a_clip_of_a_volume_is_transcoded_by_a_job_and_its_outcome_is_kept() {
     let env = TestEnv::new();
     let Some(aws) = standin(&env, PROCESSES) else { return };
-    publish(
-        &aws,
-        "transcode",
-        Entry::Builtin { handler: "transcode".into() },
-        batch("calls"),
-        |_| {},
-    );
+    publish_transcode(&aws);
     clip(&env, "clip.mp4");
     aws.vdeploy(&env, "volume create footage").exits(0);
     aws.vdeploy(&env, "volume put footage clip.mp4 raw/").exits(0);
@@ -211,13 +211,7 @@ fn a_clip_is_transcoded_by_a_job_in_a_container_that_was_made_here() {
     };
     let Some(aws) = Aws::start_with(&env, start) else { return };
     prepare(&aws, "vdeploy-test:calls", "vdeploy-runtime");
-    publish(
-        &aws,
-        "transcode",
-        Entry::Builtin { handler: "transcode".into() },
-        batch("calls"),
-        |_| {},
-    );
+    publish_transcode(&aws);
     clip(&env, "clip.mp4");
     let call = "call transcode --args input=clip.mp4 output=small.mp4 preset=ultrafast";
     aws.vdeploy(&env, call).exits(0);
@@ -228,13 +222,7 @@ fn a_clip_is_transcoded_by_a_job_in_a_container_that_was_made_here() {
 fn files_of_this_machine_go_along_with_a_call_and_come_back() {
     let env = TestEnv::new();
     let Some(aws) = standin(&env, PROCESSES) else { return };
-    publish(
-        &aws,
-        "transcode",
-        Entry::Builtin { handler: "transcode".into() },
-        batch("calls"),
-        |_| {},
-    );
+    publish_transcode(&aws);
     clip(&env, "clip.mp4");
     let call = "call transcode --args input=clip.mp4 preset=ultrafast output=out/small.mp4";
     aws.vdeploy(&env, call).exits(0);
