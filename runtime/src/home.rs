@@ -55,6 +55,11 @@ impl Home {
         self.root.join("containers")
     }
 
+    /// Folders of ended calls that workers keep for the next, one each.
+    pub fn spares(&self) -> PathBuf {
+        self.root.join("spares")
+    }
+
     /// What was learned about this machine and can be learned again.
     pub fn cache(&self) -> PathBuf {
         self.root.join("cache")

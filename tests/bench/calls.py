@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ RUNS = 20
 WARM = 200
 MAPPED = 5000
 PROGRAMS = 1000
+# Alternating runs, since both are short.
+PAIRS = 5
 FEW, MANY = 1000, 100_000
 
 MANIFEST = f"""
@@ -64,8 +67,14 @@ def programs(place: World) -> Row:
     each = PROGRAMS // WORKERS
     loop = f"n=0; while [ $n -lt {each} ]; do echo $n | cat; n=$((n + 1)); done"
     shell = ["sh", "-c", f"({loop}) & " * WORKERS + "wait"]
-    ours = seconds(lambda: place.run("map", "cat", "--inputs", "inputs.jsonl"))
-    peer = seconds(lambda: subprocess.run(shell, stdout=subprocess.DEVNULL, check=True))
+    def mapped() -> float:
+        return seconds(lambda: place.run("map", "cat", "--inputs", "inputs.jsonl"))
+
+    def looped() -> float:
+        return seconds(lambda: subprocess.run(shell, stdout=subprocess.DEVNULL, check=True))
+
+    pairs = [(mapped(), looped()) for _ in range(PAIRS)]
+    ours, peer = (statistics.median(times) for times in zip(*pairs))
     return Row(f"map of {PROGRAMS:,} programs, `cat` (peer: {WORKERS} shell loops)", f"{ours:.2f} s",
                f"{peer:.2f} s", f"{ours / peer:.2f} x", "<= 1.3 x", ours <= 1.3 * peer)
 

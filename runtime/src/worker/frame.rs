@@ -70,6 +70,10 @@ pub struct Serve {
     /// Where calls have their scratch folders, if not in their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<PathBuf>,
+    /// Where a worker may keep the folders of a call for the next, if anywhere. Who started it
+    /// removes what is there when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spare: Option<PathBuf>,
     /// Written to stdout when a call has ended, so that output can be told apart by call.
     pub log_mark: String,
 }

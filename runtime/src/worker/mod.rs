@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
+pub use self::command::Spare;
 use self::stdio::Line;
 use crate::children::Calls;
 use crate::ffmpeg::Tools;
@@ -104,6 +105,8 @@ pub struct Worker {
     pub source: Option<PathBuf>,
     /// Knows whether a program was killed for want of memory.
     pub oom: Arc<OomWatch>,
+    /// The folders of its last program's call, for the next.
+    pub spare: Arc<Spare>,
 }
 
 /// Runs one attempt to its end. A handler that panics fails; nothing it left in its scratch folder
@@ -168,7 +171,8 @@ async fn run(worker: Worker, cx: Context) -> Result<serde_json::Value, Failure> 
             worker.registry.run(&handler, cx, args).await
         }
         Entry::Command { argv } => {
-            command::run(&argv, worker.source.as_deref(), &worker.oom, cx, args).await
+            let kept = (&*worker.oom, &*worker.spare);
+            command::run(&argv, worker.source.as_deref(), kept, cx, args).await
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
 use super::frame::{self, FromWorker, Invoke, Serve, ToWorker};
-use super::{Worker, execute};
+use super::{Spare, Worker, execute};
 use crate::children::Calls;
 use crate::dispatch::local::{OUTPUT, SOCKET};
 use crate::handler::{Registry, Report};
@@ -53,6 +53,7 @@ pub(super) async fn serve(socket: UnixStream, serve: Serve, registry: Registry) 
         tools: serve.tools.clone(),
         source: serve.source.clone(),
         oom: Arc::new(OomWatch::start()),
+        spare: Arc::new(Spare::at(serve.spare.clone())),
     };
     // Without a limit, so that this side always reads: else both could wait for the other to.
     let (requests, mut next) = mpsc::unbounded_channel();

@@ -50,7 +50,7 @@ use crate::clock;
 use crate::home::Home;
 use crate::wire::{CallId, Outcome};
 use queue::Queue;
-use writer::Writer;
+use writer::{When, Writer};
 
 /// Why calls could not be recorded or run.
 #[derive(Debug, thiserror::Error)]
@@ -140,12 +140,12 @@ impl LocalDispatcher {
 
     /// Asks for a call to be cancelled without waiting until that is recorded.
     pub(crate) fn cancel_soon(&self, id: CallId) {
-        self.writer.post(move |queue| queue.request_cancel(&id).map(drop));
+        self.writer.post(When::Now, move |queue| queue.request_cancel(&id).map(drop));
     }
 
     /// Asks for the calls of a map to be cancelled without waiting until that is recorded.
     pub(crate) fn cancel_map_soon(&self, map: String) {
-        self.writer.post(move |queue| queue.request_cancel_map(&map));
+        self.writer.post(When::Now, move |queue| queue.request_cancel_map(&map));
     }
 
     /// Records calls of a map, durably and in one go, where their places are free, and tells in

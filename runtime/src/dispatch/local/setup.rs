@@ -120,8 +120,11 @@ impl Setup {
             // The arguments were checked against it; typed handlers have no other use for it.
             spec.schema = None;
         }
+        // In a container, folders of calls are elsewhere.
+        let keeps = matches!(function.entry, Entry::Command { .. }) && container.is_none();
         let serve = Serve {
             v: VERSION,
+            spare: keeps.then(|| self.home.spares().join(room_name())),
             function: spec,
             source: source.clone(),
             volumes,

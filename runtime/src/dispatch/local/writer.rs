@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::Error;
 use tokio::sync::oneshot;
@@ -13,10 +14,28 @@ use crate::failpoint::Failpoint;
 
 /// Writes in one transaction at most: bounds what waits for a commit.
 const BATCH: usize = 1024;
+/// How long writes wait for others that nobody is in a hurry for.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// What is done once a batch is durable; it is dropped when the batch is not.
 type Done = Box<dyn FnOnce() + Send>;
-type Job = Box<dyn FnOnce(&Queue) -> (Done, Option<Arc<Error>>) + Send>;
+type Work = Box<dyn FnOnce(&Queue) -> (Done, Option<Arc<Error>>) + Send>;
+
+/// When a write is to be durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum When {
+    /// As soon as it can be.
+    #[default]
+    Now,
+    /// With the next that is to be durable now, or in [`PATIENCE`]: commits cost as much as small
+    /// calls do.
+    Soon,
+}
+
+struct Job {
+    work: Work,
+    when: When,
+}
 
 /// The way to the thread. Cheap to clone; the thread ends when all are gone, or when the database
 /// can't be written: what comes after a lost write would rest on something that isn't there.
@@ -41,20 +60,33 @@ impl Writer {
         &self,
         work: impl FnOnce(&Queue) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
+        self.write_when(When::Now, work).await
+    }
+
+    /// The same, for who may have time.
+    pub(super) async fn write_when<T: Send + 'static>(
+        &self,
+        when: When,
+        work: impl FnOnce(&Queue) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, QueueError> {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |queue| {
+        let work: Work = Box::new(move |queue| {
             let result = work(queue).map_err(Arc::new);
             let failed = result.as_ref().err().cloned();
             // Nobody may wait any more; the write stands all the same.
             (Box::new(move || drop(reply.send(result))), failed)
         });
-        self.jobs.send(job).map_err(|_| self.why())?;
+        self.jobs.send(Job { work, when }).map_err(|_| self.why())?;
         Ok(answer.await.map_err(|_| self.why())??)
     }
 
     /// Does `work` in the next transaction; nobody waits for it.
-    pub(super) fn post(&self, work: impl FnOnce(&Queue) -> rusqlite::Result<()> + Send + 'static) {
-        let job: Job = Box::new(move |queue| {
+    pub(super) fn post(
+        &self,
+        when: When,
+        work: impl FnOnce(&Queue) -> rusqlite::Result<()> + Send + 'static,
+    ) {
+        let work: Work = Box::new(move |queue| {
             let failed = work(queue).err().map(Arc::new);
             if let Some(error) = &failed {
                 tracing::warn!(%error, "a write to the queue failed");
@@ -62,7 +94,7 @@ impl Writer {
             (Box::new(|| {}), failed)
         });
         // Only a thread that has failed is gone; the next write that is waited for says so.
-        let _ = self.jobs.send(job);
+        let _ = self.jobs.send(Job { work, when });
     }
 
     /// Why the thread is gone.
@@ -81,7 +113,7 @@ fn write_batches(
     broken: &OnceLock<Arc<Error>>,
 ) {
     while let Ok(first) = jobs.recv() {
-        let batch = std::iter::once(first).chain(jobs.try_iter()).take(BATCH);
+        let batch = gathered(first, jobs);
         let mut done = Vec::new();
         if let Err(error) = write_batch(queue, batch, failpoint, &mut done) {
             // Set once, and before those who wait are told by the end of their channels.
@@ -92,17 +124,31 @@ fn write_batches(
     }
 }
 
+/// What is written with `first`: what has come meanwhile, and what comes while nobody is in a hurry.
+fn gathered(first: Job, jobs: &mpsc::Receiver<Job>) -> Vec<Job> {
+    let until = Instant::now() + PATIENCE;
+    let mut batch = vec![first];
+    while batch.len() < BATCH && batch.last().is_some_and(|job| job.when == When::Soon) {
+        let left = until.saturating_duration_since(Instant::now());
+        let Ok(job) = jobs.recv_timeout(left) else { break };
+        batch.push(job);
+    }
+    let room = BATCH - batch.len();
+    batch.extend(jobs.try_iter().take(room));
+    batch
+}
+
 /// Ends with an error when the batch could not be written; then none of it was, since a connection
 /// that closes gives its transaction up.
 fn write_batch(
     queue: &Queue,
-    batch: impl Iterator<Item = Job>,
+    batch: Vec<Job>,
     failpoint: &Failpoint,
     done: &mut Vec<Done>,
 ) -> Result<(), Arc<Error>> {
     queue.begin()?;
     for job in batch {
-        let (told, failed) = job(queue);
+        let (told, failed) = (job.work)(queue);
         done.push(told);
         if let Some(error) = failed.filter(|error| queue.is_broken_by(error)) {
             return Err(error);

@@ -7,6 +7,7 @@
 
 mod ending;
 mod events;
+mod workplace;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use ending::{Ending, RESULT_LIMIT};
+pub use workplace::Spare;
+use workplace::Workplace;
 
 use crate::args::{ArgsSchema, Direction};
 use crate::environment;
@@ -25,7 +28,7 @@ use crate::handler::Context;
 use crate::oom::OomWatch;
 use crate::process;
 use crate::storage::{InputFile, OutputFile, StagedOutput};
-use crate::wire::{Artifact, Failure, FailureKind};
+use crate::wire::{Artifact, Failure, FailureKind, Invocation};
 
 /// Lines of stderr quoted in an error.
 const QUOTED_LINES: usize = 5;
@@ -33,38 +36,48 @@ const QUOTED_LINES: usize = 5;
 const QUOTED_BYTES: usize = 8 << 10;
 /// How long a program that was asked to end is waited for.
 const GRACE: Duration = Duration::from_secs(5);
-/// The pipe for events, in the scratch folder.
-const EVENTS: &str = ".vdeploy-events";
-
 /// Runs `argv` for one call. Relative paths in `argv` and the program's own imports are those of
 /// `source`, the deployed copy of its code; it runs in the call's scratch folder.
 pub(super) async fn run(
     argv: &[String],
     source: Option<&Path>,
-    oom: &OomWatch,
+    (oom, spare): (&OomWatch, &Spare),
     cx: Context,
     mut args: Value,
 ) -> Result<Value, Failure> {
     let outputs = stage_files(&cx, &mut args).await?;
-    let folders =
-        prepare(&cx, source).map_err(|error| machine("can't prepare the call", &error))?;
-    let mut child = spawn(argv, &folders, &cx)?;
-    let events = events::follow(&folders.events, cx.clone());
-    let ended = tokio::select! {
-        ended = attend(&mut child, &args) => ended,
-        () = cx.cancellation().cancelled() => {
-            stop(&mut child).await;
-            Err(Failure::new(FailureKind::Cancelled, "the call was cancelled"))
+    let Invocation { scratch, artifacts, .. } = cx.invocation();
+    let mut place = spare
+        .workplace((scratch, artifacts), source)
+        .map_err(|error| machine("can't prepare the call", &error))?;
+    let mut child = spawn(argv, &place, &cx)?;
+    let attended = async {
+        tokio::select! {
+            ended = attend(&mut child, &args) => ended,
+            () = cx.cancellation().cancelled() => {
+                stop(&mut child).await;
+                Err(Failure::new(FailureKind::Cancelled, "the call was cancelled"))
+            }
         }
     };
-    events::end(events, &folders.events).await;
-    let result = ended.and_then(|ending| ending.result(&argv[0], &folders.scratch, oom))?;
+    let ended = tokio::select! {
+        ended = attended => ended,
+        never = place.events.follow(&cx) => match never {},
+    };
+    // Nobody is left who could write more.
+    place.events.finish(&cx);
+    let ending = ended?;
+    let was_silent = ending.stderr_tail.is_empty();
+    let result = ending.result(&argv[0], &place.scratch, oom)?;
     for (name, output) in outputs {
         if output.path().exists() {
             cx.add_artifact(output.commit(&name)?);
         }
     }
     collect_artifacts(&cx).map_err(|error| machine("can't collect the artifacts", &error))?;
+    if was_silent {
+        spare.keep(place);
+    }
     Ok(result)
 }
 
@@ -93,49 +106,19 @@ async fn stage_files(
     Ok(outputs)
 }
 
-struct Folders {
-    scratch: PathBuf,
-    artifacts: PathBuf,
-    events: PathBuf,
-}
-
-/// Makes the folders of the call. The scratch folder shows the deployed code by links, so that the
-/// program finds its files by the paths the manifest says and can't change the copy by accident.
-fn prepare(cx: &Context, source: Option<&Path>) -> io::Result<Folders> {
-    let invocation = cx.invocation();
-    let scratch = invocation.scratch.clone();
-    let artifacts = invocation.artifacts.clone();
-    let events = scratch.join(EVENTS);
-    if events.exists() {
-        // Of a killed worker, whose attempt could not be recorded on a full disk.
-        std::fs::remove_dir_all(&scratch)?;
-    }
-    std::fs::create_dir_all(&scratch)?;
-    std::fs::create_dir_all(&artifacts)?;
-    if let Some(source) = source {
-        for entry in std::fs::read_dir(source)? {
-            let entry = entry?;
-            std::os::unix::fs::symlink(entry.path(), scratch.join(entry.file_name()))?;
-        }
-    }
-    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-    rustix::fs::mknodat(rustix::fs::CWD, &events, rustix::fs::FileType::Fifo, mode, 0)?;
-    Ok(Folders { scratch, artifacts, events })
-}
-
-fn spawn(argv: &[String], folders: &Folders, cx: &Context) -> Result<Child, Failure> {
+fn spawn(argv: &[String], place: &Workplace, cx: &Context) -> Result<Child, Failure> {
     let invocation = cx.invocation();
     #[expect(clippy::disallowed_methods, reason = "the one place that runs a user's program")]
-    let mut command = Command::new(program(&argv[0], &folders.scratch));
+    let mut command = Command::new(program(&argv[0], &place.scratch));
     command
         .arg0(&argv[0])
         .args(&argv[1..])
-        .current_dir(&folders.scratch)
+        .current_dir(&place.scratch)
         .env(environment::CALL, &invocation.call.0)
         .env(environment::ATTEMPT, invocation.attempt.to_string())
-        .env(environment::SCRATCH, &folders.scratch)
-        .env(environment::ARTIFACTS, &folders.artifacts)
-        .env(environment::EVENTS, &folders.events)
+        .env(environment::SCRATCH, &place.scratch)
+        .env(environment::ARTIFACTS, &place.artifacts)
+        .env(environment::EVENTS, place.events.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONUNBUFFERED", "1")
         .stdin(Stdio::piped())

@@ -14,7 +14,9 @@ use crate::dispatch::local::process_worker::{self, News};
 use crate::dispatch::local::queue::QueueError;
 use crate::dispatch::local::record::Ready;
 use crate::dispatch::local::schedule::AttemptEnd;
+use crate::dispatch::local::writer::When;
 use crate::dispatch::{CallEvent, Callee, What};
+use crate::home::Home;
 use crate::process::ProcessId;
 use crate::wire::Progress;
 use crate::worker::frame::Invoke;
@@ -75,13 +77,13 @@ impl Executor {
             Ok(key) => key,
             Err(why) => {
                 // An attempt that isn't recorded has no end either.
-                self.writer.post(move |queue| queue.start(seq, attempt, None, now));
+                self.writer.post(When::Soon, move |queue| queue.start(seq, attempt, None, now));
                 return self.ended(id, running, AttemptEnd::WorkerLost(why));
             }
         };
         let Some(worker) = self.workers.get_mut(&key) else { return };
         let pid = worker.process.map(|process| process.pid);
-        self.writer.post(move |queue| queue.start(seq, attempt, pid, now));
+        self.writer.post(When::Soon, move |queue| queue.start(seq, attempt, pid, now));
         let started = running.event(What::Started { attempt });
         let invoke = Invoke {
             attempt,
@@ -142,7 +144,7 @@ impl Executor {
             .map_err(|error| format!("can't be started: `{program}`: {error}"))?;
         let process = started.process;
         if let Some(process) = process {
-            self.writer.post(move |queue| queue.add_worker(process));
+            self.writer.post(When::Now, move |queue| queue.add_worker(process));
         }
         self.setup.failpoint.hit("spawn");
         self.workers.insert(
@@ -171,7 +173,8 @@ impl Executor {
             News::Checkpoint(value) => {
                 let Some(running) = self.running(key) else { return };
                 let (seq, attempt) = (running.seq, running.attempt);
-                self.writer.post(move |queue| queue.set_checkpoint(seq, attempt, &value));
+                self.writer
+                    .post(When::Now, move |queue| queue.set_checkpoint(seq, attempt, &value));
             }
             News::Submit(batch) => self.submit(key, batch),
             News::CancelMap(map) => self.cancel_map(key, map),
@@ -213,7 +216,7 @@ impl Executor {
         let event = running.event(What::Progress { progress: progress.clone() });
         if running.stored.is_none_or(|stored| stored.elapsed() >= STORE_PROGRESS) {
             running.stored = Some(Instant::now());
-            self.writer.post(move |queue| queue.set_progress(seq, attempt, &progress));
+            self.writer.post(When::Soon, move |queue| queue.set_progress(seq, attempt, &progress));
         }
         self.publish(event);
     }
@@ -242,7 +245,7 @@ impl Executor {
 
     fn forget_process(&self, process: Option<ProcessId>) {
         if let Some(process) = process {
-            self.writer.post(move |queue| queue.remove_worker(process));
+            self.writer.post(When::Now, move |queue| queue.remove_worker(process));
         }
     }
 
@@ -268,9 +271,16 @@ impl Executor {
         }
         containers.append(&mut self.leaving);
         futures::future::join_all(containers).await;
+        remove_spares(&self.setup.home);
         // Waiting for a last write makes the earlier ones durable.
         self.writer.write(|_| Ok(())).await
     }
+}
+
+/// Removes the folders that workers which have ended kept for a next call.
+pub(super) fn remove_spares(home: &Home) {
+    // There are none, mostly.
+    let _ = std::fs::remove_dir_all(home.spares());
 }
 
 impl Running {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::catalog::Catalog;
 use crate::dispatch::local::routine::Caller;
+use crate::dispatch::local::writer::When;
 use crate::dispatch::{Told, What};
 use crate::wire::CallId;
 use crate::worker::frame::{Batch, Routine, ToWorker};
@@ -95,7 +96,7 @@ impl Executor {
         if let Some(elsewhere) = &map.elsewhere {
             return elsewhere.cancel(&id);
         }
-        self.writer.post(move |queue| queue.request_cancel_map(&id));
+        self.writer.post(When::Now, move |queue| queue.request_cancel_map(&id));
         self.look();
     }
 

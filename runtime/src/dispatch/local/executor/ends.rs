@@ -10,7 +10,7 @@ use crate::dispatch::local::record::{CallState, Cancelling};
 use crate::dispatch::local::recover;
 use crate::dispatch::local::reuse::{Key, Mark, Reusable};
 use crate::dispatch::local::schedule::{AttemptEnd, Next, after_attempt};
-use crate::dispatch::local::writer::Writer;
+use crate::dispatch::local::writer::{When, Writer};
 use crate::dispatch::{CallEvent, What};
 use crate::wire::{CallId, Outcome};
 
@@ -25,6 +25,7 @@ impl Executor {
         let price = self.setup.price_per_second(queue.claim);
         let Running { seq, attempt, cancelled, .. } = running;
         let parent = (!running.children.is_empty()).then(|| running.id.clone());
+        let when = self.when_to_record(&running);
         let (reuse, waited) = (running.reuse.take(), running.waited());
         let (writer, signals) = (self.writer.clone(), self.signals.clone());
         let next = after_attempt(end, &spec, attempt, cancelled, rand::random());
@@ -32,7 +33,7 @@ impl Executor {
         self.in_flight += 1;
         tokio::spawn(async move {
             let look = parent.is_some() || matches!(next, Next::Retry(..));
-            let along = Along { parent, price, waited, memory: memory(&next, reuse).await };
+            let along = Along { when, parent, price, waited, memory: memory(&next, reuse).await };
             let recorded = record(&writer, seq, attempt, next, along).await;
             if look {
                 // Before the end is told, so that no executor goes with that and leaves children.
@@ -41,6 +42,15 @@ impl Executor {
             let recorded = recorded.map(|(what, first)| (running.event(what), first));
             let _ = signals.send(recorded_signal(recorded));
         });
+    }
+
+    /// Nobody waits for one call of a map, while there are others to run.
+    fn when_to_record(&self, ended: &Running) -> When {
+        let others = self.workers.values().any(|worker| worker.current.is_some());
+        match ended.map.is_some() && !ended.is_child && others {
+            true => When::Soon,
+            false => When::Now,
+        }
     }
 
     pub(super) fn cancel(&mut self, call: Cancelling) {
@@ -113,6 +123,8 @@ async fn memory(next: &Next, reuse: Option<(Key, Arc<Reusable>)>) -> Option<(Key
 /// What is recorded along with the end of a call.
 #[derive(Default)]
 pub(super) struct Along {
+    /// When it is to be durable.
+    when: When,
     /// The call itself, if it made calls: those are to be cancelled.
     parent: Option<CallId>,
     /// What a second of its work costs.
@@ -150,7 +162,7 @@ pub(super) async fn record(
                 }
                 Ok((What::Ended { outcome }, first))
             };
-            Ok(writer.write(write).await?)
+            Ok(writer.write_when(along.when, write).await?)
         }
         Next::Retry(failure, delay) => {
             let what = What::Retrying {

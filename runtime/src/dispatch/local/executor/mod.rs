@@ -244,6 +244,7 @@ impl Executor {
         let (engine, rooms) = (&self.setup.engine, self.setup.home.containers());
         container::remove_leftovers(engine, &rooms).await;
         recover::from_dead_executor(&self.writer).await?;
+        assign::remove_spares(&self.setup.home);
         self.look();
         self.look_at_catalog();
         let ended = self.run_until_done(&mut incoming).await;

@@ -264,6 +264,7 @@ impl Worker {
             };
             if !alive {
                 self.body.end().await;
+                self.remove_spare();
                 return tell(News::Ended { end, alive });
             }
             tell(News::Ended { end, alive });
@@ -433,6 +434,14 @@ impl Worker {
     /// Says how the process died; it has hung up, so it is dead or about to be.
     async fn last_words(&mut self, when: &str) -> String {
         self.body.last_words(when).await
+    }
+
+    /// Removes the folders that the worker kept for a next call.
+    fn remove_spare(&self) {
+        if let Some(spare) = &self.serve.spare {
+            // Most keep none.
+            let _ = std::fs::remove_dir_all(spare);
+        }
     }
 
     async fn lost(&mut self, when: &str) -> AttemptEnd {
