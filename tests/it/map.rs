@@ -45,6 +45,34 @@ fn every_input_has_one_result_in_order_when_asked() {
 }
 
 #[test]
+fn programs_of_a_map_see_nothing_of_each_other_and_leave_nothing() {
+    let env = TestEnv::new();
+    let script = "args=$(cat); echo '{\"progress\": {\"fraction\": 0.5}}' > $VDEPLOY_EVENTS
+        files=$(ls | wc -l)
+        case $args in
+            *3*) echo it was $args >&2;;
+            *5*) echo $args > $VDEPLOY_ARTIFACTS/made.txt;;
+            *7*) touch left.txt;;
+        esac
+        echo \"{\\\"files\\\": $files, \\\"scratch\\\": \\\"$VDEPLOY_SCRATCH\\\"}\"";
+    env.publish("works", sh(script), |function| function.retries.max = 0);
+    numbers(&env, 30);
+    let ran = env.vdeploy("map works --inputs inputs.jsonl --ordered").exits(0);
+    for (n, line) in lines(&ran).iter().enumerate() {
+        let (id, result) = (line["id"].as_str().unwrap(), &line["result"]);
+        assert_eq!(result["files"], 0, "{line}");
+        assert!(result["scratch"].as_str().unwrap().contains(id), "{line}");
+        let logs = env.vdeploy(&format!("calls logs {id}")).exits(0).stdout;
+        assert_eq!(logs.contains("it was"), n.to_string().contains('3'), "{n}: {logs}");
+        let folder = env.home().join("calls").join(id);
+        let kept = n.to_string().contains('5') && !n.to_string().contains('3');
+        assert_eq!(folder.join("artifacts/made.txt").exists(), kept, "{n}");
+        assert_eq!(folder.exists(), kept || n.to_string().contains('3'), "{n}");
+    }
+    assert!(!env.home().join("spares").exists());
+}
+
+#[test]
 fn a_wrong_input_is_named_by_its_line_and_nothing_is_queued() {
     let env = echo_env();
     env.write("inputs.jsonl", "{\"n\": 1}\n\n[2]\n{\"n\": 3}\n");

@@ -21,6 +21,9 @@ const FOLDERS: [&str; 4] =
 /// The library's name; releases add their version to it.
 const LIBRARY: &str = "libonnxruntime.so";
 
+/// Bytes that the copies of a model may take together.
+const WEIGHTS: u64 = 256 << 20;
+
 /// Who computes in this process.
 #[derive(Debug)]
 pub struct Engine {
@@ -127,11 +130,17 @@ impl Engine {
         batch: Option<usize>,
         (device, threads): (Device, usize),
     ) -> Result<Network, ort::Error> {
-        // tract computes a picture with one thread, so several of it compute several pictures.
+        let threads = threads.max(1);
+        let several = batch.is_none_or(|batch| batch == 1) && device == Device::Cpu;
+        // tract computes a picture with one thread.
         let (copies, threads) = match self.kind {
-            Kind::Tract if batch.is_some_and(|batch| batch > 1) => (1, None),
-            Kind::Tract => (threads.max(1), None),
-            Kind::OnnxRuntime { .. } => (1, Some(threads.max(1))),
+            Kind::Tract if several => (threads, None),
+            Kind::Tract => (1, None),
+            Kind::OnnxRuntime { .. } if several => {
+                let copies = copies(path, threads);
+                (copies, Some(threads / copies))
+            }
+            Kind::OnnxRuntime { .. } => (1, Some(threads)),
         };
         let open = |_| self.session(path, device, threads);
         let sessions = (0..copies).map(open).collect::<Result<Vec<_>, _>>()?;
@@ -157,6 +166,16 @@ impl Engine {
         }
         builder.commit_from_file(path)
     }
+}
+
+/// How many copies of a model compute a picture each: a picture by one thread takes less work than by
+/// several, but each copy has its own weights.
+fn copies(path: &Path, threads: usize) -> usize {
+    let bytes = std::fs::metadata(path).map_or(u64::MAX, |file| file.len());
+    let room = usize::try_from(WEIGHTS / bytes.max(1)).unwrap_or(usize::MAX);
+    let most = room.clamp(1, threads);
+    // Threads are shared out without a rest.
+    (1..=most).rev().find(|copies| threads.is_multiple_of(*copies)).unwrap_or(1)
 }
 
 /// Places where the library may be: beside this program, then where images have it.
@@ -258,6 +277,18 @@ fn compute(
 mod tests {
     use super::*;
     use crate::detect::picture::Rgb;
+
+    #[test]
+    fn small_models_are_computed_by_one_thread_a_picture() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let found = |bytes: u64, threads| {
+            file.as_file().set_len(bytes).unwrap();
+            copies(file.path(), threads)
+        };
+        assert_eq!((found(10 << 20, 1), found(10 << 20, 2), found(10 << 20, 16)), (1, 2, 16));
+        assert_eq!((found(100 << 20, 8), found(80 << 20, 8), found(80 << 20, 7)), (2, 2, 1));
+        assert_eq!(found(300 << 20, 8), 1);
+    }
 
     #[test]
     fn the_newest_library_of_a_folder_comes_first() {

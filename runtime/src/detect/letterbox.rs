@@ -89,47 +89,63 @@ impl Letterbox {
     ) {
         let (width, height) = (self.target.0 as usize, self.target.1 as usize);
         let picture = planes.picture_mut(index);
-        picture.fill(scratch.levels[usize::from(GREY)]);
-        let row = self.scaled.0 as usize * CHANNELS;
-        scratch.line.resize(row, 0);
+        self.frame_in_grey(picture);
+        scratch.across.iter_mut().for_each(|across| across.row = None);
         for y in 0..self.scaled.1 as usize {
             self.line(frame, y, scratch);
             let at = (y + self.top as usize) * width + self.left as usize;
-            for channel in 0..CHANNELS {
+            for (channel, from) in scratch.line.iter().enumerate() {
                 let to = &mut picture[channel * width * height + at..][..self.scaled.0 as usize];
-                let from = scratch.line.iter().skip(channel).step_by(CHANNELS);
-                to.iter_mut()
-                    .zip(from)
-                    .for_each(|(to, value)| *to = scratch.levels[usize::from(*value)]);
+                to.iter_mut().zip(from).for_each(|(to, value)| *to = level(*value));
             }
         }
     }
 
-    /// One row of the scaled frame.
-    fn line<O: Order>(&self, frame: &Frame<O>, y: usize, scratch: &mut Scratch) {
-        if frame.size() == self.scaled {
-            return scratch.line.copy_from_slice(frame.row(y));
-        }
-        if self.halves() {
-            return half(frame.row(2 * y), frame.row(2 * y + 1), &mut scratch.line);
-        }
-        let Tap { first, second, weights: [near, far] } = self.rows[y];
-        self.across(frame.row(first), &mut scratch.above);
-        self.across(frame.row(second), &mut scratch.below);
-        let rows = scratch.above.iter().zip(&scratch.below);
-        for (to, (above, below)) in scratch.line.iter_mut().zip(rows) {
-            let sum = ((near * (above >> 4)) >> 16) + ((far * (below >> 4)) >> 16);
-            *to = ((sum + 2) >> 2).clamp(0, 255) as u8;
+    /// Makes grey what frames leave of a picture.
+    fn frame_in_grey(&self, picture: &mut [f32]) {
+        let (width, height) = (self.target.0 as usize, self.target.1 as usize);
+        let (left, top) = (self.left as usize, self.top as usize);
+        let (right, bottom) = (left + self.scaled.0 as usize, top + self.scaled.1 as usize);
+        for plane in picture.chunks_exact_mut(width * height) {
+            plane[..top * width].fill(level(GREY));
+            plane[bottom * width..].fill(level(GREY));
+            if right - left < width {
+                for row in plane[top * width..bottom * width].chunks_exact_mut(width) {
+                    row[..left].fill(level(GREY));
+                    row[right..].fill(level(GREY));
+                }
+            }
         }
     }
 
-    /// A row of the frame, as wide as the result, times [`ONE`].
-    fn across(&self, row: &[u8], to: &mut Vec<i32>) {
-        to.clear();
-        for Tap { first, second, weights: [near, far] } in &self.columns {
-            let a = &row[first * CHANNELS..][..CHANNELS];
-            let b = &row[second * CHANNELS..][..CHANNELS];
-            to.extend(a.iter().zip(b).map(|(a, b)| i32::from(*a) * near + i32::from(*b) * far));
+    /// One row of the scaled frame, into `scratch.line`.
+    fn line<O: Order>(&self, frame: &Frame<O>, y: usize, scratch: &mut Scratch) {
+        if frame.size() == self.scaled {
+            return frame.row(y, &mut scratch.line);
+        }
+        let width = self.scaled.0 as usize;
+        scratch.line.iter_mut().for_each(|channel| channel.resize(width, 0));
+        if self.halves() {
+            frame.row(2 * y, &mut scratch.row);
+            frame.row(2 * y + 1, &mut scratch.next);
+            let rows = scratch.row.iter().zip(&scratch.next);
+            return scratch.line.iter_mut().zip(rows).for_each(|(to, (a, b))| half(a, b, to));
+        }
+        let Tap { first, second, weights } = self.rows[y];
+        // A row that was the lower one often is the upper one next.
+        if scratch.across[0].row != Some(first) {
+            scratch.across.swap(0, 1);
+        }
+        for (at, row) in [first, second].into_iter().enumerate() {
+            if scratch.across[at].row != Some(row) {
+                frame.row(row, &mut scratch.row);
+                scratch.across[at].take(row, &self.columns, &scratch.row);
+            }
+        }
+        let [above, below] = &scratch.across;
+        let rows = above.channels.iter().zip(&below.channels);
+        for (to, (above, below)) in scratch.line.iter_mut().zip(rows) {
+            between(above, below, weights, to);
         }
     }
 
@@ -139,20 +155,45 @@ impl Letterbox {
     }
 }
 
-/// What is needed on the way, kept from frame to frame.
-#[derive(Clone, Debug)]
-pub struct Scratch {
-    line: Vec<u8>,
-    above: Vec<i32>,
-    below: Vec<i32>,
-    /// Bytes as floats from 0 to 1.
-    levels: [f32; 256],
+/// A byte as a network takes it: from 0 to 1.
+fn level(byte: u8) -> f32 {
+    f32::from(byte) / 255.0
 }
 
-impl Default for Scratch {
-    fn default() -> Self {
-        let levels = std::array::from_fn(|level| level as f32 / 255.0);
-        Scratch { line: Vec::new(), above: Vec::new(), below: Vec::new(), levels }
+/// What is needed on the way, kept from frame to frame. Each channel is for itself.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    row: [Vec<u8>; CHANNELS],
+    next: [Vec<u8>; CHANNELS],
+    line: [Vec<u8>; CHANNELS],
+    across: [Across; 2],
+}
+
+/// A row of the frame, as wide as the result, times [`ONE`].
+#[derive(Clone, Debug, Default)]
+struct Across {
+    /// Which; none yet.
+    row: Option<usize>,
+    channels: [Vec<i32>; CHANNELS],
+}
+
+impl Across {
+    fn take(&mut self, row: usize, columns: &[Tap], pixels: &[Vec<u8>; CHANNELS]) {
+        self.row = Some(row);
+        for (to, from) in self.channels.iter_mut().zip(pixels) {
+            to.resize(columns.len(), 0);
+            for (to, Tap { first, second, weights: [near, far] }) in to.iter_mut().zip(columns) {
+                *to = i32::from(from[*first]) * near + i32::from(from[*second]) * far;
+            }
+        }
+    }
+}
+
+/// One channel between two rows.
+fn between(above: &[i32], below: &[i32], [near, far]: [i32; 2], to: &mut [u8]) {
+    for (to, (above, below)) in to.iter_mut().zip(above.iter().zip(below)) {
+        let sum = ((near * (above >> 4)) >> 16) + ((far * (below >> 4)) >> 16);
+        *to = ((sum + 2) >> 2).clamp(0, 255) as u8;
     }
 }
 
@@ -174,20 +215,19 @@ fn taps(from: u32, to: u32) -> Vec<Tap> {
     (0..to).map(tap).collect()
 }
 
+/// One channel of half the size.
 fn half(above: &[u8], below: &[u8], to: &mut [u8]) {
-    let pairs = above.chunks_exact(2 * CHANNELS).zip(below.chunks_exact(2 * CHANNELS));
-    for (to, (above, below)) in to.chunks_exact_mut(CHANNELS).zip(pairs) {
-        for channel in 0..CHANNELS {
-            let sum = |row: &[u8]| u16::from(row[channel]) + u16::from(row[channel + CHANNELS]);
-            to[channel] = ((sum(above) + sum(below) + 2) >> 2) as u8;
-        }
+    let sum = |pair: &[u8]| u16::from(pair[0]) + u16::from(pair[1]);
+    let pairs = above.chunks_exact(2).zip(below.chunks_exact(2));
+    for (to, (above, below)) in to.iter_mut().zip(pairs) {
+        *to = ((sum(above) + sum(below) + 2) >> 2) as u8;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::picture::Rgb;
+    use crate::detect::picture::{Form, Rgb};
 
     /// A frame by a formula that the Python of `expected` shares.
     fn frame((width, height): (u32, u32)) -> Frame<Rgb> {
@@ -198,7 +238,7 @@ mod tests {
                     .extend([7 * x + 3 * y, x * y / 4, 5 * y + x * x / 8].map(|v| (v % 256) as u8));
             }
         }
-        Frame::new((width, height), bytes).unwrap()
+        Frame::new((width, height), Form::Pixels, bytes).unwrap()
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod onnx;
 pub mod path;
 pub mod picture;
 pub mod tracker;
+mod yuv;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

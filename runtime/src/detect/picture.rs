@@ -3,6 +3,8 @@
 
 use std::marker::PhantomData;
 
+use super::yuv::Yuv;
+use crate::ffmpeg::filter::Matrix;
 use crate::ffmpeg::picture::Channels;
 
 /// Channels of a pixel.
@@ -30,24 +32,39 @@ impl Order for Bgr {
     const CHANNELS: Channels = Channels::Bgr;
 }
 
-/// A frame as ffmpeg writes it: rows of pixels (HWC), a byte per channel.
+/// How a frame comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Rows of pixels (HWC), a byte per channel.
+    Pixels,
+    /// Planes of luma and of both chromas, half as wide and half as high, in the range of video: half
+    /// as many bytes, and only those rows are converted that are needed. Both sides are even.
+    Planes420(Matrix),
+}
+
+/// A frame as ffmpeg writes it.
 #[derive(Clone, Debug)]
 pub struct Frame<O> {
     size: (u32, u32),
+    form: Form,
     bytes: Vec<u8>,
     order: PhantomData<O>,
 }
 
 impl<O: Order> Frame<O> {
     /// Bytes of a frame of this size.
-    pub fn bytes_of((width, height): (u32, u32)) -> usize {
-        width as usize * height as usize * CHANNELS
+    pub fn bytes_of((width, height): (u32, u32), form: Form) -> usize {
+        let pixels = width as usize * height as usize;
+        match form {
+            Form::Pixels => pixels * CHANNELS,
+            Form::Planes420(_) => pixels * 3 / 2,
+        }
     }
 
-    /// A frame of `bytes`, of which there have to be as many as the size needs.
-    pub fn new(size: (u32, u32), bytes: Vec<u8>) -> Option<Self> {
-        let whole = bytes.len() == Self::bytes_of(size);
-        whole.then_some(Frame { size, bytes, order: PhantomData })
+    /// A frame of `bytes`, of which there have to be as many as size and form need.
+    pub fn new(size: (u32, u32), form: Form, bytes: Vec<u8>) -> Option<Self> {
+        let whole = bytes.len() == Self::bytes_of(size, form);
+        whole.then_some(Frame { size, form, bytes, order: PhantomData })
     }
 
     /// Width and height.
@@ -55,15 +72,43 @@ impl<O: Order> Frame<O> {
         self.size
     }
 
-    /// The bytes of one row.
-    pub fn row(&self, y: usize) -> &[u8] {
-        let row = self.size.0 as usize * CHANNELS;
-        &self.bytes[y * row..(y + 1) * row]
+    /// Puts one row into `to`, each channel for itself.
+    pub fn row(&self, y: usize, to: &mut [Vec<u8>; CHANNELS]) {
+        let width = self.size.0 as usize;
+        to.iter_mut().for_each(|channel| channel.resize(width, 0));
+        match self.form {
+            Form::Pixels => apart(&self.bytes[y * width * CHANNELS..][..width * CHANNELS], to),
+            Form::Planes420(matrix) => {
+                let [first, second, third] = to;
+                let pixels = self.yuv_row(y);
+                match O::CHANNELS {
+                    Channels::Rgb => pixels.to_rgb(matrix, first, second, third),
+                    Channels::Bgr => pixels.to_rgb(matrix, third, second, first),
+                }
+            }
+        }
+    }
+
+    /// One row of the three planes; two rows share their chroma.
+    fn yuv_row(&self, y: usize) -> Yuv<'_> {
+        let (width, height) = (self.size.0 as usize, self.size.1 as usize);
+        let (luma, chroma) = self.bytes.split_at(width * height);
+        let (blue, red) = chroma.split_at(chroma.len() / 2);
+        let half = y / 2 * (width / 2)..(y / 2 + 1) * (width / 2);
+        Yuv { luma: &luma[y * width..][..width], blue: &blue[half.clone()], red: &red[half] }
     }
 
     /// The bytes, to be filled anew.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
+    }
+}
+
+fn apart(pixels: &[u8], to: &mut [Vec<u8>; CHANNELS]) {
+    let [first, second, third] = to;
+    let rest = first.iter_mut().zip(second).zip(third);
+    for (((first, second), third), pixel) in rest.zip(pixels.chunks_exact(CHANNELS)) {
+        (*first, *second, *third) = (pixel[0], pixel[1], pixel[2]);
     }
 }
 
@@ -122,10 +167,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rows_of_planes_take_their_chroma_with_the_row_beside() {
+        let size = (2, 4);
+        let bytes = vec![16, 16, 81, 81, 235, 235, 16, 235, 90, 128, 240, 128];
+        let form = Form::Planes420(Matrix::Smpte170m);
+        let row = |y| {
+            let (mut rgb, mut bgr) = <([Vec<u8>; 3], [Vec<u8>; 3])>::default();
+            Frame::<Rgb>::new(size, form, bytes.clone()).unwrap().row(y, &mut rgb);
+            Frame::<Bgr>::new(size, form, bytes.clone()).unwrap().row(y, &mut bgr);
+            bgr.reverse();
+            assert_eq!(rgb, bgr);
+            rgb
+        };
+        // Red of SMPTE 170M: 81, 90, 240.
+        assert_eq!(row(1), [[254, 254], [0, 0], [0, 0]]);
+        assert_eq!(row(3), [[0, 255], [0, 255], [0, 255]]);
+    }
+
+    #[test]
     fn sizes_have_to_fit() {
-        assert!(Frame::<Rgb>::new((2, 1), vec![0; 5]).is_none());
-        let frame = Frame::<Rgb>::new((1, 2), vec![1, 2, 3, 4, 5, 6]).unwrap();
-        assert_eq!(frame.row(1), [4, 5, 6]);
+        assert!(Frame::<Rgb>::new((2, 1), Form::Pixels, vec![0; 5]).is_none());
+        let frame = Frame::<Rgb>::new((1, 2), Form::Pixels, vec![1, 2, 3, 4, 5, 6]).unwrap();
+        let mut row = Default::default();
+        frame.row(1, &mut row);
+        assert_eq!(row, [[4], [5], [6]]);
         assert_eq!(Planes::<Bgr>::black(2, (4, 2)).shape(), [2, 3, 2, 4]);
     }
 }

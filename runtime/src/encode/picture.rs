@@ -122,8 +122,15 @@ pub fn gpu_filters(video: &VideoStream, look: Look) -> Chain {
 
 /// The matrix that the frames of the result are coded by.
 pub fn matrix(video: &VideoStream, look: Look) -> Matrix {
-    let said = video.space.as_deref().filter(|_| look.tone_map.is_none());
-    match said {
+    match look.tone_map {
+        None => said_matrix(video),
+        Some(_) => untagged(video).unwrap_or(Matrix::Bt709),
+    }
+}
+
+/// The matrix that the frames are coded by, or are taken to be where nothing says so.
+pub fn said_matrix(video: &VideoStream) -> Matrix {
+    match video.space.as_deref() {
         Some("smpte170m" | "bt470bg" | "fcc" | "smpte240m") => Matrix::Smpte170m,
         Some(_) => Matrix::Bt709,
         None => untagged(video).unwrap_or(Matrix::Bt709),

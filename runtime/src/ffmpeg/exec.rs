@@ -24,6 +24,11 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long ffprobe may take to read a header.
 const HEADER: Duration = Duration::from_secs(60);
 
+/// Bytes that wait in the pipe of frames: as much as anyone may ask for (pipe(7)). Each time that it is
+/// full, and each time that it is empty, two processes take turns.
+#[cfg(target_os = "linux")]
+const PIPE: usize = 1 << 20;
+
 /// Bytes of JSON that ffprobe may write about one file.
 const MAX_JSON: u64 = 64 << 20;
 
@@ -161,6 +166,9 @@ pub async fn stream(
 ) -> Result<u64, ExecError> {
     let mut child = Child::start(program, args)?;
     let (mut stdout, stderr) = child.pipes(program)?;
+    // Where it may not be so large, it stays as it is: frames come in more and smaller parts.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
     let (mut log, mut count) = (Log::default(), 0);
     let unwanted = cancel.child_token();
     let cancelled = {

@@ -41,6 +41,9 @@ pub enum PictureCoding {
     WebP(u8),
     /// Bytes of red, green and blue, without any header.
     Raw(Channels),
+    /// Planes of luma and of both chromas, which are half as wide and half as high; 8 bits, without
+    /// any header.
+    Planes420,
 }
 
 /// The order of a pixel's bytes.
@@ -71,6 +74,7 @@ impl PictureCoding {
             PictureCoding::Jpeg(_) => "jpg",
             PictureCoding::WebP(_) => "webp",
             PictureCoding::Raw(_) => "rgb",
+            PictureCoding::Planes420 => "yuv",
         }
     }
 }
@@ -129,6 +133,7 @@ fn output(job: &PictureJob) -> Vec<OsString> {
         PictureCoding::WebP(quality) => {
             add(&["-c:v", "libwebp", "-quality", &quality.to_string()]);
         }
+        PictureCoding::Planes420 => add(&["-c:v", "rawvideo", "-pix_fmt", "yuv420p"]),
         PictureCoding::Raw(Channels::Rgb) => add(&["-c:v", "rawvideo", "-pix_fmt", "rgb24"]),
         PictureCoding::Raw(Channels::Bgr) => add(&["-c:v", "rawvideo", "-pix_fmt", "bgr24"]),
     }

@@ -12,6 +12,7 @@ mod bad_input;
 mod check;
 mod fuzz;
 mod machine;
+mod planes;
 mod probe;
 mod rig;
 mod transcode;

@@ -17,7 +17,7 @@ use crate::detect::Found;
 use crate::detect::engine::{Device, Engine};
 use crate::detect::head::Limits;
 use crate::detect::letterbox::Letterbox;
-use crate::detect::picture::{Bgr, Order, Rgb};
+use crate::detect::picture::{Bgr, Form, Order, Rgb};
 use crate::ffmpeg::codec::VideoCodec;
 use crate::ffmpeg::job::Decode;
 use crate::ffmpeg::picture::PictureJob;
@@ -192,7 +192,7 @@ impl Computing {
             }
             let run = reading.job(decode, from, &pass.letterbox);
             let mut sink = sink()?;
-            match self.once::<O>(job, &pass, (&run.0, run.1), &mut busy, &mut sink).await {
+            match self.once::<O>(job, &pass, (&run.0, run.1, run.2), &mut busy, &mut sink).await {
                 Ok(frames) if frames == expected => {
                     let taken = sink.finish().map_err(|error| cannot_write(&error))?;
                     return Ok(Findings { taken, busy, fallback });
@@ -213,7 +213,7 @@ impl Computing {
         &self,
         job: Job<'_>,
         pass: &Pass<'_>,
-        run: (&PictureJob, (u32, u32)),
+        run: (&PictureJob, (u32, u32), Form),
         busy: &mut Busy,
         sink: &mut Sink<'_>,
     ) -> Result<u64, Failure> {

@@ -13,7 +13,7 @@ use super::warm::Loaded;
 use crate::detect::Found;
 use crate::detect::head::{self, Limits};
 use crate::detect::letterbox::{Letterbox, Scratch};
-use crate::detect::picture::{Frame, Order, Planes};
+use crate::detect::picture::{Form, Frame, Order, Planes};
 use crate::ffmpeg::exec;
 use crate::ffmpeg::failure;
 use crate::ffmpeg::picture::{self, PictureJob};
@@ -56,11 +56,11 @@ struct Batch<O> {
 }
 
 impl Pass<'_> {
-    /// Runs `job`, whose frames are of `size`, and gives what was found on each frame to `each`, in their order. Gives back
+    /// Runs `job`, whose frames are of `size` and `form`, and gives what was found on each frame to `each`, in their order. Gives back
     /// how many frames there were.
     pub(super) async fn run<O: Order>(
         &self,
-        (job, size): (&PictureJob, (u32, u32)),
+        (job, size, form): (&PictureJob, (u32, u32), Form),
         busy: &mut Busy,
         mut each: impl FnMut(Vec<Found>) -> Result<(), Failure>,
     ) -> Result<u64, Failure> {
@@ -76,7 +76,7 @@ impl Pass<'_> {
             used.try_send(planes).expect("there is room for all of them");
         }
         let (result, mut results) = mpsc::channel(BATCHES);
-        let prepared = self.prepare(size, (frames, spare), (reuse, batch));
+        let prepared = self.prepare((size, form), (frames, spare), (reuse, batch));
         let computed = self.compute(batches, used, result);
         let taken = async move {
             while let Some(found) = results.recv().await {
@@ -87,7 +87,7 @@ impl Pass<'_> {
             Ok(())
         };
         let args = picture::args(job);
-        let bytes = Frame::<O>::bytes_of(size);
+        let bytes = Frame::<O>::bytes_of(size, form);
         let (program, cancel) = (&self.cx.tools().ffmpeg, self.cx.cancellation());
         let read = exec::stream(program, args, bytes, cancel, (&mut spares, frame));
         let (read, taken) = tokio::join!(read, taken);
@@ -101,7 +101,7 @@ impl Pass<'_> {
     /// Puts frames into batches, in a thread of its own.
     fn prepare<O: Order>(
         &self,
-        size: (u32, u32),
+        (size, form): ((u32, u32), Form),
         (mut frames, spare): (mpsc::Receiver<Vec<u8>>, mpsc::Sender<Vec<u8>>),
         (mut reuse, to): (mpsc::Receiver<Planes<O>>, mpsc::Sender<Batch<O>>),
     ) -> JoinHandle<Duration> {
@@ -113,7 +113,7 @@ impl Pass<'_> {
                 while count < batch {
                     let Some(bytes) = frames.blocking_recv() else { break };
                     let started = Instant::now();
-                    let frame = Frame::<O>::new(size, bytes)
+                    let frame = Frame::<O>::new(size, form, bytes)
                         .expect("frames are of the size that was asked for");
                     letterbox.fill(&frame, &mut planes, count, &mut scratch);
                     spent += started.elapsed();

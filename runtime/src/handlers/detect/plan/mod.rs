@@ -6,6 +6,7 @@ use super::args::{At, Wanted};
 use crate::detect::engine::{Device, Kind};
 use crate::detect::letterbox::Letterbox;
 use crate::detect::model::Model;
+use crate::detect::picture::Form;
 use crate::encode::picture;
 use crate::encode::size::{Bounds, Fit};
 use crate::ffmpeg::cut::Cut;
@@ -137,24 +138,24 @@ impl Reading<'_> {
         size(self.video)
     }
 
-    /// The run of ffmpeg that brings the frames, and their size. On a GPU they are scaled for `letterbox` already.
+    /// The run of ffmpeg that brings the frames, their size and form. On a GPU they are scaled for `letterbox` already.
     /// Decoding begins at the keyframe `from`, or at the start of the file.
     pub(super) fn job(
         &self,
         decode: Decode,
         from: Option<usize>,
         letterbox: &Letterbox,
-    ) -> (PictureJob, (u32, u32)) {
+    ) -> (PictureJob, (u32, u32), Form) {
         let mut filters = self.picked();
-        let size = match decode {
+        let (size, form) = match decode {
             Decode::Software => {
                 filters.0.extend(picture::untouched(self.video, Bounds::Source, Fit::Contain).0.0);
-                self.size()
+                (self.size(), self.form())
             }
             Decode::Cuda { .. } => {
                 let (size, format) = (letterbox.scaled(), PixelFormat::Nv12);
                 filters.0.extend([Filter::ScaleCuda { size, format }, Filter::Download(format)]);
-                size
+                (size, Form::Pixels)
             }
         };
         // A little after the keyframe, so that rounding doesn't lead to the one before it.
@@ -165,12 +166,32 @@ impl Reading<'_> {
             stream: self.stream.index,
             keyframes_only: false,
             filters,
-            coding: PictureCoding::Raw(self.channels),
+            coding: match form {
+                Form::Pixels => PictureCoding::Raw(self.channels),
+                Form::Planes420(_) => PictureCoding::Planes420,
+            },
             most: self.selection.count() as u64,
             to: To::Pipe,
             threads: None,
         };
-        (job, size)
+        (job, size, form)
+    }
+
+    /// As the decoder gives them, where they can be converted here as ffmpeg would: that takes half as many bytes,
+    /// and only those rows that are looked at.
+    fn form(&self) -> Form {
+        let video = self.video;
+        let (width, height) = self.size();
+        let even = width % 2 == 0 && height % 2 == 0;
+        let space = video.space.as_deref();
+        let silent = video.transfer.is_none() && video.primaries.is_none();
+        let known =
+            matches!(space, Some("bt709" | "smpte170m" | "bt470bg")) || space.is_none() && silent;
+        let limited = video.pixel_format == "yuv420p" && video.range.as_deref() != Some("pc");
+        match limited && known && even && square(video) && video.hdr_transfer().is_none() {
+            true => Form::Planes420(picture::said_matrix(video)),
+            false => Form::Pixels,
+        }
     }
 
     /// Lets the frames of the selection pass.
@@ -256,12 +277,15 @@ pub(super) fn who(
 
 /// Its frames can go to a network as a GPU decodes them: neither turned nor stretched, mapped nor interlaced.
 fn plain(video: &VideoStream) -> bool {
-    let square = video.sar.is_none_or(|sar| sar.num == sar.den);
     video.rotation == 0
-        && square
+        && square(video)
         && video.hdr_transfer().is_none()
         && !video.interlaced
         && video.bits <= 8
+}
+
+fn square(video: &VideoStream) -> bool {
+    video.sar.is_none_or(|sar| sar.num == sar.den)
 }
 
 /// How many pictures are computed at once: what the model wants, else what was asked for, else what `memory` (bytes
@@ -273,7 +297,9 @@ pub(super) fn at_once(
     memory: Option<u64>,
 ) -> usize {
     if let Some(fixed) = model.batch {
-        return fixed * lanes;
+        // Lanes wait for each other after each batch, which two pictures of each even out.
+        let each = if lanes > 1 && fixed == 1 { 2 } else { fixed };
+        return each * lanes;
     }
     let (width, height) = model.size;
     let each = u64::from(width) * u64::from(height) * 12 * ACTIVATIONS;

@@ -65,7 +65,7 @@ fn told(index: &FrameIndex, selection: Selection, decode: Decode) -> String {
         channels: Channels::Rgb,
     };
     let letterbox = Letterbox::new(reading.size(), (640, 640));
-    let (job, size) = reading.job(decode, reading.starts()[0], &letterbox);
+    let (job, size, _) = reading.job(decode, reading.starts()[0], &letterbox);
     let words: Vec<_> = args(&job).iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let guard = words.iter().position(|word| word == "-protocol_whitelist").unwrap();
     let input = words.iter().position(|word| word == "-i").unwrap();
@@ -127,7 +127,7 @@ fn as_many_pictures_at_once_as_fit() {
         Model::of(&facts, "m").unwrap()
     };
     assert_eq!(at_once(&model(Some(4), 640), Some(9), 1, None), 4);
-    assert_eq!(at_once(&model(Some(1), 640), None, 2, None), 2);
+    assert_eq!(at_once(&model(Some(1), 640), None, 2, None), 4);
     assert_eq!(at_once(&model(None, 640), None, 1, None), 4);
     assert_eq!(at_once(&model(None, 320), None, 1, None), 8);
     assert_eq!(at_once(&model(None, 640), None, 1, Some(256 << 20)), 1);
