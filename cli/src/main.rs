@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,8 +23,7 @@ fn main() -> ExitCode {
     // What libraries have to say comes as an error, or is no concern of the user's.
     let own = Targets::new().with_target("vdeploy", level);
     tracing_subscriber::registry().with(lines).with(own).init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = match runtime {
+    let result = match runtime(&cli) {
         Ok(runtime) => runtime.block_on(command::run(cli)),
         Err(error) => {
             Err(vdeploy::error::CliError::failed("can't start the async runtime").cause(error))
@@ -36,4 +36,15 @@ fn main() -> ExitCode {
             ExitCode::from(error.exit as u8)
         }
     }
+}
+
+/// Half of the cores where others are to have the rest: threads that wake each other up take time from
+/// small calls.
+fn runtime(cli: &Cli) -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if cli.runs_calls() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        builder.worker_threads((cores / 2).max(1));
+    }
+    builder.enable_all().build()
 }

@@ -59,17 +59,17 @@ fn programs_of_a_map_see_nothing_of_each_other_and_leave_nothing() {
     numbers(&env, 30);
     let ran = env.vdeploy("map works --inputs inputs.jsonl --ordered").exits(0);
     for (n, line) in lines(&ran).iter().enumerate() {
-        let (id, result) = (line["id"].as_str().unwrap(), &line["result"]);
+        let (id, result) = (line["call"].as_str().unwrap(), &line["result"]);
         assert_eq!(result["files"], 0, "{line}");
         assert!(result["scratch"].as_str().unwrap().contains(id), "{line}");
         let logs = env.vdeploy(&format!("calls logs {id}")).exits(0).stdout;
         assert_eq!(logs.contains("it was"), n.to_string().contains('3'), "{n}: {logs}");
-        let folder = env.home().join("calls").join(id);
+        let folder = env.vdeploy_home().join("calls").join(id);
         let kept = n.to_string().contains('5') && !n.to_string().contains('3');
         assert_eq!(folder.join("artifacts/made.txt").exists(), kept, "{n}");
         assert_eq!(folder.exists(), kept || n.to_string().contains('3'), "{n}");
     }
-    assert!(!env.home().join("spares").exists());
+    assert!(!env.vdeploy_home().join("spares").exists());
 }
 
 #[test]

@@ -72,6 +72,14 @@ impl Cli {
     pub fn global(&self) -> &GlobalArgs {
         &self.global
     }
+
+    /// Whether it may run calls: their workers do the work, and need the cores.
+    pub fn runs_calls(&self) -> bool {
+        matches!(
+            self.command,
+            Command::Call(_) | Command::Run(_) | Command::Map(_) | Command::Executor(_)
+        )
+    }
 }
 
 /// Runs the command that was typed.
