@@ -6,7 +6,7 @@ VIDEO ?=
 SEED ?= 1
 CASES ?= 500
 
-.PHONY: demo test soak fuzz bench lint doc tools release
+.PHONY: demo test media soak fuzz bench lint doc tools release
 
 demo: tools
 	$(CARGO) build --release --workspace --bins
@@ -21,6 +21,11 @@ test: tools lint doc
 	  $(CARGO) test --workspace --lib --bins --tests; \
 	fi
 	$(CARGO) test --workspace --doc
+
+# Every file of a folder of awkward clips beside the checkout through every handler; `make test` takes the worst.
+media: tools
+	$(CARGO) build --workspace --bins
+	$(CARGO) test -p vdeploy --test it -- --ignored --nocapture media
 
 # SOAK_INPUTS, SOAK_KILLS and SOAK_SEED change how much is done, disturbed and repeated.
 soak:

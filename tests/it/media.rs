@@ -17,6 +17,7 @@ use vdeploy_runtime::function::Entry;
 use crate::env::{Ran, TestEnv, repository};
 
 const EXPECTED: &str = include_str!("media_expected.tsv");
+const PICTURES: &str = crate::media_pictures::EXPECTED;
 
 /// How many tests share the files, so that they run at the same time.
 const SHARDS: usize = 8;
@@ -42,9 +43,14 @@ fn the_table_covers_every_file() {
         let is_media = !["md", "tsv", "txt"].iter().any(|ending| name.ends_with(ending));
         assert!(!is_media || known.contains(&name.as_str()), "nothing is expected of `{name}`");
     }
-    for name in known {
+    for name in &known {
         assert!(folder.join(name).is_file(), "`{name}` is expected and isn't there");
     }
+    let files =
+        |part: Part| part.shard(PICTURES, (0, 1)).map(|line| line.split('\t').next().unwrap());
+    let listed: Vec<_> = files(Part::First).chain(files(Part::Rest)).collect();
+    let missing: Vec<_> = known.iter().filter(|name| !listed.contains(name)).collect();
+    assert!(missing.is_empty(), "`media_pictures.tsv` lacks {missing:?}");
 }
 
 struct Line {
@@ -60,6 +66,34 @@ fn lines() -> impl Iterator<Item = Line> {
             line.split('\t').collect::<Vec<_>>().try_into().expect("four columns");
         Line { sha256, name, probe, transcode }
     })
+}
+
+/// What splits a table: the lines before it are for `make test`, those after it for `make media`.
+const REST: &str = "# the rest, by `make media`\n";
+
+/// Which files of a table a test is about.
+#[derive(Clone, Copy)]
+pub enum Part {
+    /// The most awkward ones.
+    First,
+    /// All others.
+    Rest,
+}
+
+impl Part {
+    /// The lines of `table` that belong to shard `index` of `shards`.
+    pub fn shard(
+        self,
+        table: &'static str,
+        (index, shards): (usize, usize),
+    ) -> impl Iterator<Item = &'static str> {
+        let (first, rest) = table.split_once(REST).expect("a table has two parts");
+        let lines = match self {
+            Part::First => first,
+            Part::Rest => rest,
+        };
+        lines.lines().filter(|line| !line.starts_with('#')).skip(index).step_by(shards)
+    }
 }
 
 /// The folder of files: beside the checkout, or further up.

@@ -1,4 +1,4 @@
-//! Some of the awkward files of `media.rs` through `overlay`, `framing` and `effects`, judged by
+//! The awkward files of `media.rs` through `overlay`, `framing` and `effects`, judged by
 //! ffprobe and a full decode. What is expected is in `media_pictures.tsv`.
 
 use std::fmt::Write as _;
@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 use vdeploy_runtime::function::Entry;
 
 use crate::env::TestEnv;
-use crate::media::{failed, folder, judged};
+use crate::media::{Part, failed, folder, judged};
 
-const EXPECTED: &str = include_str!("media_pictures.tsv");
+pub const EXPECTED: &str = include_str!("media_pictures.tsv");
+
+/// How many tests share the files, so that they run at the same time.
+const SHARDS: usize = 4;
 
 /// What each handler is asked for.
 fn asked() -> [(&'static str, Value); 3] {
@@ -31,24 +34,31 @@ fn asked() -> [(&'static str, Value); 3] {
 }
 
 macro_rules! shards {
-    ($($name:ident $index:literal),*) => { $(
+    ($($name:ident $rest:ident $index:literal),*) => { $(
         #[test]
         fn $name() {
-            shard($index);
+            shard(Part::First, $index);
+        }
+
+        #[test]
+        #[ignore = "`make media`: minutes"]
+        fn $rest() {
+            shard(Part::Rest, $index);
         }
     )* };
 }
 
-shards!(pictures_0 0, pictures_1 1, pictures_2 2, pictures_3 3);
+shards!(first_0 rest_0 0, first_1 rest_1 1, first_2 rest_2 2, first_3 rest_3 3);
 
-fn shard(index: usize) {
+fn shard(part: Part, index: usize) {
     let Some(folder) = folder() else { return };
     let env = TestEnv::new();
     for (handler, _) in asked() {
-        env.publish(handler, Entry::Builtin { handler: handler.into() }, |_| {});
+        let builtin = Entry::Builtin { handler: handler.into() };
+        env.publish(handler, builtin, |function| function.timeout_seconds = 1800.0);
     }
     let mut differences = String::new();
-    for line in EXPECTED.lines().filter(|line| !line.starts_with('#')).skip(index).step_by(4) {
+    for line in part.shard(EXPECTED, (index, SHARDS)) {
         let name = line.split('\t').next().unwrap();
         let mut found = name.to_owned();
         for (handler, args) in asked() {
