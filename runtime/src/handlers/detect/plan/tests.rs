@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::detect::onnx::{Element, Facts, Tensor};
 use crate::ffmpeg::Rational;
+use crate::ffmpeg::filter::Matrix;
 use crate::ffmpeg::index::FrameAt;
 use crate::ffmpeg::picture::args;
 use crate::gpu::{Bitstream, Gpu};
@@ -53,17 +54,20 @@ fn parts_are_all_frames_once() {
     }
 }
 
+fn reading<'a>(
+    stream: &'a Stream,
+    video: &'a VideoStream,
+    index: &'a FrameIndex,
+    selection: Selection,
+) -> Reading<'a> {
+    let path = Path::new("/in/a.mp4");
+    Reading { path, stream, video, index, selection, channels: Channels::Rgb }
+}
+
 fn told(index: &FrameIndex, selection: Selection, decode: Decode) -> String {
     let stream = Stream::default();
     let video = VideoStream { width: 1280, height: 720, ..VideoStream::default() };
-    let reading = Reading {
-        path: Path::new("/in/a.mp4"),
-        stream: &stream,
-        video: &video,
-        index,
-        selection,
-        channels: Channels::Rgb,
-    };
+    let reading = reading(&stream, &video, index, selection);
     let letterbox = Letterbox::new(reading.size(), (640, 640));
     let (job, size, _) = reading.job(decode, reading.starts()[0], &letterbox);
     let words: Vec<_> = args(&job).iter().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -80,6 +84,43 @@ fn frames_come_from_a_pipe_and_nothing_else_is_decoded() {
     insta::assert_snapshot!(told(&index(200, true), part, Decode::Software), @r"-copyts -noaccurate_seek -seek_timestamp 1 -ss 5.000500 -i file:/in/a.mp4 -filter_complex [0:0]trim=start_pts=5800:end_pts=8161,select=expr=not(mod(n\,3)),setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709[l0] -map [l0] -fps_mode passthrough -frames:v 20 -c:v rawvideo -pix_fmt rgb24 -f rawvideo pipe:1 -> (1280, 720)");
     insta::assert_snapshot!(told(&index(200, false), part, Decode::Software), @r"-copyts -i file:/in/a.mp4 -filter_complex [0:0]trim=start_frame=120:end_frame=180,select=expr=not(mod(n\,3)),setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709[l0] -map [l0] -fps_mode passthrough -frames:v 20 -c:v rawvideo -pix_fmt rgb24 -f rawvideo pipe:1 -> (1280, 720)");
     insta::assert_snapshot!(told(&index(200, true), part, Decode::Cuda { gpu: 1 }), @r"-copyts -noaccurate_seek -seek_timestamp 1 -ss 5.000500 -hwaccel cuda -hwaccel_output_format cuda -hwaccel_device 1 -i file:/in/a.mp4 -filter_complex [0:0]trim=start_pts=5800:end_pts=8161,select=expr=not(mod(n\,3)),scale_cuda=w=640:h=360:format=nv12,hwdownload,format=pix_fmts=nv12[l0] -map [l0] -fps_mode passthrough -frames:v 20 -c:v rawvideo -pix_fmt rgb24 -f rawvideo pipe:1 -> (640, 360)");
+}
+
+#[test]
+fn frames_stay_as_they_are_decoded_where_they_are_converted_here_as_ffmpeg_would() {
+    let (stream, index) = (Stream::default(), index(10, true));
+    let plain = VideoStream {
+        width: 1280,
+        height: 720,
+        pixel_format: "yuv420p".into(),
+        space: Some("smpte170m".into()),
+        ..VideoStream::default()
+    };
+    let form = |video: &VideoStream| {
+        let whole = Selection { from: 0, until: 10, every: 1 };
+        let reading = reading(&stream, video, &index, whole);
+        let letterbox = Letterbox::new(reading.size(), (640, 640));
+        let (job, _, form) = reading.job(Decode::Software, None, &letterbox);
+        let planes = job.coding == PictureCoding::Planes420;
+        assert_eq!(planes, form != Form::Pixels);
+        form
+    };
+    let hd = VideoStream { space: Some("bt709".into()), ..plain.clone() };
+    let silent = VideoStream { space: None, ..plain.clone() };
+    assert_eq!(form(&plain), Form::Planes420(Matrix::Smpte170m));
+    assert_eq!(form(&hd), Form::Planes420(Matrix::Bt709));
+    assert_eq!(form(&silent), Form::Planes420(Matrix::Bt709));
+    for other in [
+        VideoStream { pixel_format: "yuv422p".into(), ..plain.clone() },
+        VideoStream { pixel_format: "yuvj420p".into(), ..plain.clone() },
+        VideoStream { range: Some("pc".into()), ..plain.clone() },
+        VideoStream { width: 1279, ..plain.clone() },
+        VideoStream { sar: Some(Rational { num: 4, den: 3 }), ..plain.clone() },
+        VideoStream { space: Some("bt2020nc".into()), ..plain.clone() },
+        VideoStream { space: None, transfer: Some("bt709".into()), ..plain },
+    ] {
+        assert_eq!(form(&other), Form::Pixels, "{other:?}");
+    }
 }
 
 fn machine(gpu: bool) -> Capabilities {
