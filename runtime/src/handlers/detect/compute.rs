@@ -190,9 +190,9 @@ impl Computing {
             if decode == Decode::Software && self.who.decode != Decode::Software {
                 fallback = Some("the GPU can't decode this video".into());
             }
-            let run = reading.job(decode, from, &pass.letterbox);
+            let (pictures, size, form) = reading.job(decode, from, &pass.letterbox);
             let mut sink = sink()?;
-            match self.once::<O>(job, &pass, (&run.0, run.1, run.2), &mut busy, &mut sink).await {
+            match self.once::<O>(job, &pass, (&pictures, size, form), &mut busy, &mut sink).await {
                 Ok(frames) if frames == expected => {
                     let taken = sink.finish().map_err(|error| cannot_write(&error))?;
                     return Ok(Findings { taken, busy, fallback });

@@ -56,8 +56,8 @@ struct Batch<O> {
 }
 
 impl Pass<'_> {
-    /// Runs `job`, whose frames are of `size` and `form`, and gives what was found on each frame to `each`, in their order. Gives back
-    /// how many frames there were.
+    /// Runs `job`, whose frames are of `size` and `form`, and gives what was found on each frame to `each`, in their
+    /// order. Gives back how many frames there were.
     pub(super) async fn run<O: Order>(
         &self,
         (job, size, form): (&PictureJob, (u32, u32), Form),
