@@ -61,6 +61,38 @@ while True:
 print(json.dumps({"fps": count / (time.perf_counter() - start), "frames": count, "found": found}))
 """
 
+# What no pipeline that gets frames through a pipe can be faster than: the library alone on tensors that are ready,
+# as one session of all threads or as one session of one thread each, whichever is faster; and ffmpeg alone, decoding
+# into a pipe that somebody empties. Both keep all cores busy, so their times add up.
+BOUND = """
+import json, subprocess, sys, threading, time, numpy as np, onnxruntime
+model, clip, threads, frames = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+def session(threads):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+def turns(session, count):
+    taken = session.get_inputs()[0]
+    tensor = np.random.default_rng(0).random(taken.shape, np.float32)
+    for _ in range(count):
+        session.run(None, {taken.name: tensor})
+def alone(sessions):
+    lanes = [threading.Thread(target=turns, args=(one, frames // len(sessions))) for one in sessions]
+    start = time.perf_counter()
+    [lane.start() for lane in lanes], [lane.join() for lane in lanes]
+    return frames / (time.perf_counter() - start)
+def decoding():
+    start = time.perf_counter()
+    ffmpeg = subprocess.Popen(["ffmpeg", "-v", "error", "-threads", str(threads), "-i", clip, "-an", "-pix_fmt", "yuv420p",
+                               "-f", "rawvideo", "-"], stdout=subprocess.PIPE, pipesize=1 << 20)
+    while ffmpeg.stdout.read1(1 << 20):
+        pass
+    ffmpeg.wait()
+    return frames / (time.perf_counter() - start)
+computed = max(alone([session(threads)]), alone([session(1) for _ in range(threads)]))
+print(json.dumps({"computed": computed, "decoded": decoding()}))
+"""
+
 
 def library() -> Path | None:
     """The library of the peer's ONNX Runtime."""
@@ -87,15 +119,20 @@ def rows(vdeploy: Path) -> Iterator[Row]:
         make_clips(place.root)
         place.write("vdeploy.toml", MANIFEST)
         place.run("deploy", "-y")
-        ours, peers = [], []
+        ours, peers, bounds = [], [], []
         for _ in range(RUNS):
             ours.append(call(place, "hd30.mp4", str(found)))
             peers.append(peer(place.root / "hd30.mp4"))
+            bounds.append(bound(place.root / "hd30.mp4", peers[0]["frames"]))
         mine, theirs = (statistics.median(run["fps"] for run in runs) for runs in (ours, peers))
         if ours[0]["found"] != peers[0]["found"]:
             print(f"detect: {ours[0]['found']} boxes here, {peers[0]['found']} there", file=sys.stderr)
         name = f"detect, frames per second of a 720p clip, {THREADS} threads (peer: Python, same library)"
         yield Row(name, f"{mine:.0f}", f"{theirs:.0f}", f"{mine / theirs:.2f} x", ">= 1.30 x", mine >= 1.3 * theirs)
+        computed, decoded = (statistics.median(run[key] for run in bounds) for key in ("computed", "decoded"))
+        most = 1 / (1 / computed + 1 / decoded)
+        yield Row(f"what bounds it: the library alone {computed:.0f}, ffmpeg into a pipe alone {decoded:.0f}, both",
+                  f"{most:.0f}", f"{theirs:.0f}", f"{most / theirs:.2f} x", "-", None)
         tract = call(place, "hd30.mp4", "tract")["fps"]
         yield Row("the same by tract", f"{tract:.0f}", f"{theirs:.0f}", f"{tract / theirs:.2f} x", "-", None)
         minute, ten = (memory(place, name, str(found)) for name in ("minute.mp4", "ten.mp4"))
@@ -124,4 +161,10 @@ def memory(place: World, clip: str, runtime: str) -> float:
 
 def peer(clip: Path) -> dict:
     done = subprocess.run([PYTHON, "-c", PEER, MODEL, clip, str(THREADS)], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def bound(clip: Path, frames: int) -> dict:
+    done = subprocess.run([PYTHON, "-c", BOUND, MODEL, clip, str(THREADS), str(frames)], check=True,
+                          capture_output=True, text=True)
     return json.loads(done.stdout)

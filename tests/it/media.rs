@@ -185,17 +185,34 @@ pub fn failed(ran: &Ran, path: &Path) -> String {
 }
 
 pub fn judged(output: &Path) -> String {
-    let probe = ffprobe(output);
+    let (probe, errors) = ffprobe(output);
+    assert!(errors.is_empty(), "{}: {errors}", output.display());
+    let (line, shape) = described(&probe);
+    assert_eq!(shape, "1:1", "{probe}");
+    line
+}
+
+/// What became of packets that went over as they are: pixels have the shape that they had, and
+/// damage stays.
+pub fn judged_as_copied(output: &Path) -> String {
+    let (probe, errors) = ffprobe(output);
+    let (line, shape) = described(&probe);
+    let shape = if shape == "1:1" { String::new() } else { format!(", pixels {shape}") };
+    line + &shape + if errors.is_empty() { "" } else { ", damaged" }
+}
+
+/// A file in one line, and the shape of its pixels.
+fn described(probe: &Value) -> (String, String) {
     let streams = probe["streams"].as_array().unwrap();
     let kind = |kind: &'static str| streams.iter().filter(move |s| s["codec_type"] == kind);
     let [video] = kind("video").collect::<Vec<_>>().try_into().expect("one video stream");
-    assert_eq!(video["sample_aspect_ratio"].as_str().unwrap_or("1:1"), "1:1", "{video}");
     let turned = video["side_data_list"].as_array().into_iter().flatten();
     assert!(turned.clone().all(|data| data["rotation"].as_i64().unwrap_or(0) == 0), "{video}");
     let audio: Vec<_> = kind("audio").filter_map(|s| s["codec_name"].as_str()).collect();
     let subtitles = kind("subtitle").count();
     let text = |key: &str| video[key].as_str().unwrap_or("-").to_owned();
-    format!(
+    let shape = video["sample_aspect_ratio"].as_str().unwrap_or("1:1").to_owned();
+    let line = format!(
         "{} frames, {:.2} s, {}x{}, {}, {}, audio {}, {subtitles} subtitles",
         text("nb_read_frames"),
         text("duration").parse::<f64>().unwrap(),
@@ -204,17 +221,18 @@ pub fn judged(output: &Path) -> String {
         text("pix_fmt"),
         text("color_transfer"),
         if audio.is_empty() { "-".into() } else { audio.join("+") },
-    )
+    );
+    (line, shape)
 }
 
-/// What ffprobe finds while it decodes every stream; it must have nothing to complain of.
-fn ffprobe(path: &Path) -> Value {
+/// What ffprobe finds while it decodes every stream, and what it complains of.
+fn ffprobe(path: &Path) -> (Value, String) {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-of", "json", "-show_streams", "-count_frames"])
         .arg(path)
         .output()
         .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && errors.is_empty(), "{}: {errors}", path.display());
-    serde_json::from_slice(&output.stdout).unwrap()
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{}: {errors}", path.display());
+    (serde_json::from_slice(&output.stdout).unwrap(), errors)
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use vdeploy_runtime::function::Entry;
 
 use crate::env::TestEnv;
-use crate::media::{Part, failed, folder, judged};
+use crate::media::{Part, failed, folder, judged, judged_as_copied};
 
 const EXPECTED: &str = include_str!("media_pieces.tsv");
 
@@ -89,6 +89,7 @@ fn made(env: &TestEnv, handler: &str, mut args: Value, (path, output): (&Path, &
         "hls" => streamed(&output),
         "audio" => heard(&output),
         "frames" => pictures(&output),
+        "clips" | "concat" => judged_as_copied(&output),
         _ => judged(&output),
     };
     match output.is_dir() {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use vdeploy_runtime::function::Entry;
 
 use crate::env::{Ran, TestEnv};
-use crate::picture::{Frames, clip, clip_with_sound, read, sound};
+use crate::picture::{Frames, clip, clip_with_sound, ffmpeg, read, sound};
 
 const BLUE: &str = "color=c=0x3060a0:s=320x180:r=25:d=2";
 const BLUE_RGB: [u8; 3] = [0x30, 0x60, 0xa0];
@@ -178,6 +178,25 @@ fn outside_the_regions_it_is_dark_and_inside_as_bright_as_before() {
     frames.shows(20, (215, 70), dark);
     frames.shows(23, (215, 70), bright);
     frames.shows(23, (5, 170), bright);
+}
+
+/// Cut off between frames that aren't coded in the order in which they are shown: the last packet
+/// is shown before others, and filters take its time for the end.
+#[test]
+fn a_region_that_grows_adds_no_frames_at_the_end_of_a_file_that_was_cut_off() {
+    let env = env();
+    let (whole, cut) = (env.project().join("whole.mp4"), env.project().join("in.flv"));
+    let (whole, cut) = (whole.to_str().unwrap(), cut.to_str().unwrap());
+    let source = "testsrc=s=320x180:r=30:d=2";
+    ffmpeg(&["-f", "lavfi", "-i", source, "-c:v", "libx264", "-bf", "3", "-g", "30", whole]);
+    ffmpeg(&["-i", whole, "-c", "copy", "-frames:v", "53", cut]);
+    let grows = json!({ "shape": "ellipse", "keyframes": [
+        { "at": 0, "x": 10, "y": 10, "width": 20, "height": 20 },
+        { "at": 1, "x": 100, "y": 20, "width": 80, "height": 40 },
+    ] });
+    let args = json!({ "input": "in.flv", "highlights": [grows], "dim": 0.5 });
+    let ran = call(&env, args).exits(0).json();
+    assert_eq!((&ran["verified"]["frames_in"], frames(&env).len()), (&json!(53), 53));
 }
 
 #[test]

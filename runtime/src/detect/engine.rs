@@ -257,7 +257,8 @@ fn joined(parts: Vec<Computed>) -> Computed {
     if let Some(first) = shape.first_mut() {
         *first = parts.len();
     }
-    Computed { shape, values: parts.into_iter().flat_map(|part| part.values).collect() }
+    let values: Vec<_> = parts.into_iter().map(|part| part.values).collect();
+    Computed { shape, values: values.concat() }
 }
 
 fn compute(

@@ -18,7 +18,7 @@ pub(super) struct Yuv<'a> {
 const LUMA: i16 = 9539;
 
 /// What chroma counts, in 8192ths.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Weights {
     red_of_cr: i16,
     blue_of_cb: i16,
@@ -37,27 +37,47 @@ impl Weights {
     }
 }
 
+/// Samples of chroma that are converted in one go, small enough for the processor's own memory.
+const BLOCK: usize = 128;
+
 impl Yuv<'_> {
     /// Converts a row. Each of the three has room for as many pixels as there are.
     pub(super) fn to_rgb(self, matrix: Matrix, red: &mut [u8], green: &mut [u8], blue: &mut [u8]) {
         let weights = Weights::of(matrix);
-        let (cb, cr) = (self.blue, self.red);
-        let green_of = |(cb, cr): (&u8, &u8)| {
-            chroma(*cb, weights.green_of_cb) + chroma(*cr, weights.green_of_cr)
-        };
-        let luma: Vec<i16> = self.luma.iter().map(|luma| part(*luma, 16, LUMA)).collect();
-        channel(&luma, cr.iter().map(|cr| chroma(*cr, weights.red_of_cr)), red);
-        channel(&luma, cb.iter().zip(cr).map(green_of), green);
-        channel(&luma, cb.iter().map(|cb| chroma(*cb, weights.blue_of_cb)), blue);
+        let chroma = self.blue.chunks(BLOCK).zip(self.red.chunks(BLOCK));
+        let pixels = self.luma.chunks(2 * BLOCK).zip(chroma);
+        let to = red.chunks_mut(2 * BLOCK).zip(green.chunks_mut(2 * BLOCK));
+        let to = to.zip(blue.chunks_mut(2 * BLOCK));
+        for ((luma, (cb, cr)), ((red, green), blue)) in pixels.zip(to) {
+            convert(Yuv { luma, blue: cb, red: cr }, weights, [red, green, blue]);
+        }
     }
 }
 
-/// One channel, to which chroma adds the same for two pixels at a time. Each step is a loop of its
-/// own over plain numbers, of which compilers make instructions that take many at once.
-fn channel(luma: &[i16], chroma: impl Iterator<Item = i16>, to: &mut [u8]) {
-    let halves: Vec<i16> = chroma.collect();
-    let more: Vec<i16> = halves.iter().flat_map(|half| [*half, *half]).collect();
-    for ((to, luma), more) in to.iter_mut().zip(luma).zip(more) {
+/// Converts a block. Each step is a loop of its own over plain numbers, of which compilers make
+/// instructions that take many at once.
+fn convert(block: Yuv<'_>, weights: Weights, [red, green, blue]: [&mut [u8]; 3]) {
+    let mut luma = [0; 2 * BLOCK];
+    luma.iter_mut().zip(block.luma).for_each(|(to, luma)| *to = part(*luma, 16, LUMA));
+    let (cb, cr) = (block.blue, block.red);
+    let (mut reds, mut greens, mut blues) = ([0; BLOCK], [0; BLOCK], [0; BLOCK]);
+    reds.iter_mut().zip(cr).for_each(|(to, cr)| *to = chroma(*cr, weights.red_of_cr));
+    blues.iter_mut().zip(cb).for_each(|(to, cb)| *to = chroma(*cb, weights.blue_of_cb));
+    for ((to, cb), cr) in greens.iter_mut().zip(cb).zip(cr) {
+        *to = chroma(*cb, weights.green_of_cb) + chroma(*cr, weights.green_of_cr);
+    }
+    channel(&luma, &reds, red);
+    channel(&luma, &greens, green);
+    channel(&luma, &blues, blue);
+}
+
+/// One channel, to which chroma adds the same for two pixels at a time.
+fn channel(luma: &[i16; 2 * BLOCK], chroma: &[i16; BLOCK], to: &mut [u8]) {
+    let mut more = [0; 2 * BLOCK];
+    for (pair, half) in more.chunks_exact_mut(2).zip(chroma) {
+        pair.fill(*half);
+    }
+    for ((to, luma), more) in to.iter_mut().zip(luma).zip(&more) {
         *to = (luma + more).clamp(0, 255) as u8;
     }
 }

@@ -11,6 +11,12 @@ use super::filter::write;
 pub enum Time {
     /// Shows each frame at this time in seconds, an expression of [`Time::NOW`].
     At(Expr),
+    /// Shows frames that would be no later than the one before right after it.
+    Forward,
+    /// Leaves out frames that are no later than the one before. Where a file ends earlier than its
+    /// last frame, `overlay` answers that once for each picture that its other, endless input has
+    /// in between.
+    Distinct,
     /// Plays sound at another speed in the same pitch.
     Tempo {
         /// By how much, 0.5 to 2.
@@ -33,6 +39,8 @@ impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Time::At(expr) => write(f, "setpts", &[("expr", &format!("({expr})/TB"))]),
+            Time::Forward => write(f, "setpts", &[("expr", "if(N,max(PTS,PREV_OUTPTS+1),PTS)")]),
+            Time::Distinct => write(f, "select", &[("expr", "isnan(prev_pts)+gt(pts,prev_pts)")]),
             Time::Tempo { speed, stage } => {
                 write(f, &format!("atempo@{stage}"), &[("tempo", &format!("{speed:.6}"))])
             }

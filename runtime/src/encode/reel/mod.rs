@@ -22,6 +22,13 @@ use crate::ffmpeg::index::FrameIndex;
 use crate::ffmpeg::job::Input;
 use crate::ffmpeg::probe::{AudioStream, Media, Stream, VideoStream};
 
+/// The highest rate that all parts are brought to for the sake of a varying one.
+const HIGHEST_BASE: f64 = 60.5;
+
+/// The fewest frames of a varying rate, as a share of those it could have. Fields of interlaced
+/// video are twice as many as its frames, and don't count.
+const LEAST_SHARE: f64 = 0.55;
+
 /// A part of a video.
 #[derive(Clone, Debug)]
 pub struct Segment<'a> {
@@ -61,11 +68,14 @@ impl Segment<'_> {
         self.clock(self.frames.start)
     }
 
-    /// Its frames per second: the rate that its times are made for, where the average says as much.
+    /// Its frames per second: the rate that its times are made for, unless that is much more than
+    /// there are on average. Where the rate varies, less than that would leave frames out.
     pub fn rate(&self) -> Option<Rational> {
         let (base, average) = (self.video.base_rate, self.video.rate());
         let near = |base: &Rational| {
-            average.is_some_and(|average| (average.value() / base.value() - 1.0).abs() < 0.01)
+            let share = average.map_or(0.0, |average| average.value() / base.value());
+            (0.99..1.01).contains(&share)
+                || (base.value() <= HIGHEST_BASE && (LEAST_SHARE..1.01).contains(&share))
         };
         base.filter(near).or(average)
     }

@@ -208,7 +208,7 @@ async fn in_one_piece(cx: &Context, args: &Args, output: Output) -> Result<Outpu
     while let Some(ChildEvent { what, .. }) = children.next().await? {
         match what {
             What::Progress { progress } => cx.progress(progress),
-            What::Ended { outcome } => result = Some(succeeded(0, outcome)?),
+            What::Ended { outcome } => result = Some(succeeded(outcome)?),
             _ => {}
         }
     }
@@ -242,7 +242,12 @@ async fn parts(
     while let Some(ChildEvent { index, what, .. }) = children.next().await? {
         match what {
             What::Started { .. } => made.started(index),
-            What::Ended { outcome } => made.ended(index, succeeded(index, outcome)?)?,
+            What::Ended { outcome } => {
+                made.ended(
+                    index,
+                    succeeded(outcome).map_err(|failure| part_failed(index, failure))?,
+                )?;
+            }
             What::Progress { .. } => {
                 cx.progress(Progress { total_frames: Some(total), ..children.progress() });
             }
@@ -255,21 +260,36 @@ async fn parts(
     Ok(made)
 }
 
-fn succeeded(index: u64, outcome: Outcome) -> Result<Value, Failure> {
+fn succeeded(outcome: Outcome) -> Result<Value, Failure> {
     match outcome {
         Outcome::Succeeded { result, .. } => Ok(result),
-        Outcome::Failed { failure } => {
-            let Failure { message, mut causes, .. } = failure.clone();
+        Outcome::Failed { failure } => Err(failure),
+        Outcome::Cancelled => Err(Failure::new(FailureKind::Cancelled, "it was cancelled")),
+    }
+}
+
+/// What the caller hears when a part fails. An input that is to blame is so in every part.
+fn part_failed(index: u64, failure: Failure) -> Failure {
+    let part = match index {
+        0 => "the sound".to_owned(),
+        chunk => format!("chunk {chunk}"),
+    };
+    let Failure { kind, message, mut causes, .. } = failure.clone();
+    let message = match kind {
+        FailureKind::InvalidInput => return failure,
+        FailureKind::Cancelled => format!("{part} was cancelled"),
+        _ => {
             causes.insert(0, message);
-            let message = match index {
-                0 => "the sound failed".to_owned(),
-                chunk => format!("chunk {chunk} failed"),
-            };
-            Err(Failure { message, causes, ..failure })
+            format!("{part} failed")
         }
-        Outcome::Cancelled => {
-            Err(Failure::new(FailureKind::Cancelled, format!("part {index} was cancelled")))
-        }
+    };
+    let failed = Failure { message, causes, ..failure };
+    match kind {
+        FailureKind::Verification if index > 0 => failed.hint(
+            "a damaged video has fewer frames than its index says: `workers=1` makes one pass of \
+             it, which keeps what can be decoded",
+        ),
+        _ => failed,
     }
 }
 

@@ -41,19 +41,23 @@ fn args(path: &Path, stream: u32) -> Vec<OsString> {
     args
 }
 
-/// Lines such as `0.033367,K__`. Packets that an edit list leaves out are marked `D`.
+/// Lines such as `0.033367,K__`. Packets that an edit list leaves out are marked `D`: they are
+/// decoded and not shown, so that the first frame that is shown need not be a keyframe.
 fn parse(text: &str, shift: f64) -> Option<Vec<Frame>> {
-    let lines = text.lines().filter(|line| !line.is_empty());
-    let shown = lines.filter_map(|line| {
-        let (time, flags) = line.split_once(',')?;
-        (!flags.contains('D')).then_some((time, flags))
-    });
-    shown
+    let packets: Vec<_> = text.lines().filter_map(|line| line.split_once(',')).collect();
+    let left_out = |(_, flags): &(&str, &str)| flags.contains('D');
+    let led = packets.first().is_some_and(left_out);
+    let shown = packets.into_iter().filter(|packet| !left_out(packet));
+    let mut frames = shown
         .map(|(time, flags)| {
             let time: f64 = time.parse().ok()?;
             Some(Frame { time: time + shift, key: flags.starts_with('K') })
         })
-        .collect()
+        .collect::<Option<Vec<_>>>()?;
+    if let Some(first) = frames.iter_mut().min_by(|a, b| a.time.total_cmp(&b.time)) {
+        first.key |= led;
+    }
+    Some(frames)
 }
 
 #[cfg(test)]
@@ -66,5 +70,15 @@ mod tests {
         let frames: Vec<_> = frames.unwrap().iter().map(|frame| (frame.time, frame.key)).collect();
         assert_eq!(frames, [(1.0, true), (1.08, false), (1.04, false)]);
         assert_eq!(parse("N/A,K__\n", 0.0), None);
+    }
+
+    #[test]
+    fn what_an_edit_list_leaves_out_is_decoded_all_the_same() {
+        let keys = |text: &str| {
+            let frames = parse(text, 0.0).unwrap();
+            frames.iter().map(|frame| frame.key).collect::<Vec<_>>()
+        };
+        assert_eq!(keys("-0.04,_D_\n0.04,___\n0.0,___\n0.08,K__\n"), [false, true, true]);
+        assert_eq!(keys("0.04,___\n0.0,___\n0.08,K__\n"), [false, false, true]);
     }
 }

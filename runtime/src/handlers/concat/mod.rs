@@ -1,4 +1,6 @@
 //! Joins videos: as packets where they truly match, else brought to one size, rate and sound.
+//! Packets go over unread: what is damaged in an input stays so in the result, and `verify=full`
+//! finds frames that can't be decoded.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

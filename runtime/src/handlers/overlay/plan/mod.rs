@@ -10,8 +10,10 @@ use crate::encode::redraw::{Drawing, Subject};
 use crate::encode::single::{Picture, Place};
 use crate::encode::{Plan, picture};
 use crate::ffmpeg::codec::Encoder;
+use crate::ffmpeg::filter::{Chain, Filter};
 use crate::ffmpeg::graph::{Graph, Link};
 use crate::ffmpeg::probe::Media;
+use crate::ffmpeg::timing::Time;
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
 use crate::length::Length;
@@ -41,9 +43,16 @@ pub(super) fn plan(
 ) -> Result<Plan, Failure> {
     let subject = Subject::of(media, &args.coding, place)?;
     let mut drawing = Drawing { inputs: vec![subject.input()], ..Drawing::default() };
-    let prepared = picture::cpu_filters(subject.video, subject.look, None);
+    let mut prepared = picture::cpu_filters(subject.video, subject.look, None);
+    // Regions may grow, and what grows has no end of its own.
+    let endless = !args.highlights.is_empty();
+    prepared.0.extend(endless.then_some(Filter::Time(Time::Forward)));
     let below = drawing.graph.chain(&[subject.source().into()], prepared);
-    let done = draw(args, &subject, material, &mut drawing, below);
+    let drawn = draw(args, &subject, material, &mut drawing, below);
+    let done = match endless {
+        true => drawing.graph.chain(&[drawn.into()], Chain(vec![Filter::Time(Time::Distinct)])),
+        false => drawn,
+    };
     check_length(&drawing.graph)?;
     let part = args.part.as_ref();
     let mut plan = subject.plan((drawing, done), part, (hardware, machine))?;

@@ -88,7 +88,7 @@ fn a_box_that_moves_is_four_bars() {
         { "at": 2, "x": "50%", "y": 20, "width": 100, "height": 50 },
     ] }] });
     insta::assert_snapshot!(planned(args, &[], &[]), @r"
-    [0:0]format=pix_fmts=yuv420p[l0]
+    [0:0]format=pix_fmts=yuv420p,setpts=expr=if(N\,max(PTS\,PREV_OUTPTS+1)\,PTS)[l0]
     color=color=0xffd400@1.0000:size=100x4:rate=1:duration=1,format=pix_fmts=rgba,scale=out_color_matrix=bt709:out_range=tv,format=pix_fmts=yuva420p[l1]
     [l0][l1]overlay=x=if(lt(t\,0)\,10\,if(lt(t\,2)\,10+t*(155)\,320)):y=20:format=yuv420[l2]
     color=color=0xffd400@1.0000:size=100x4:rate=1:duration=1,format=pix_fmts=rgba,scale=out_color_matrix=bt709:out_range=tv,format=pix_fmts=yuva420p[l3]
@@ -96,7 +96,8 @@ fn a_box_that_moves_is_four_bars() {
     color=color=0xffd400@1.0000:size=4x42:rate=1:duration=1,format=pix_fmts=rgba,scale=out_color_matrix=bt709:out_range=tv,format=pix_fmts=yuva420p[l5]
     [l4][l5]overlay=x=if(lt(t\,0)\,10\,if(lt(t\,2)\,10+t*(155)\,320)):y=24:format=yuv420[l6]
     color=color=0xffd400@1.0000:size=4x42:rate=1:duration=1,format=pix_fmts=rgba,scale=out_color_matrix=bt709:out_range=tv,format=pix_fmts=yuva420p[l7]
-    [l6][l7]overlay=x=if(lt(t\,0)\,106\,if(lt(t\,2)\,106+t*(155)\,416)):y=24:format=yuv420[l8] -map [l8] -fps_mode:v:0 passthrough -enc_time_base:v:0 1:12800 -c:v:0 libx264 -preset medium -crf 23 -map 0:1 -c:a:0 copy -map_metadata 0 -map_chapters 0 -dn -max_muxing_queue_size 4096 -movflags +faststart -f mp4 file:/out/o.mp4
+    [l6][l7]overlay=x=if(lt(t\,0)\,106\,if(lt(t\,2)\,106+t*(155)\,416)):y=24:format=yuv420[l8]
+    [l8]select=expr=isnan(prev_pts)+gt(pts\,prev_pts)[l9] -map [l9] -fps_mode:v:0 passthrough -enc_time_base:v:0 1:12800 -c:v:0 libx264 -preset medium -crf 23 -map 0:1 -c:a:0 copy -map_metadata 0 -map_chapters 0 -dn -max_muxing_queue_size 4096 -movflags +faststart -f mp4 file:/out/o.mp4
     ");
 }
 
@@ -107,7 +108,7 @@ fn an_ellipse_that_grows_stays_bright() {
         { "at": 2, "x": 10, "y": 20, "width": 200, "height": 51 },
     ] }] });
     insta::assert_snapshot!(planned(args, &[], &[]), @r"
-    [0:0]format=pix_fmts=yuv420p[l0]
+    [0:0]format=pix_fmts=yuv420p,setpts=expr=if(N\,max(PTS\,PREV_OUTPTS+1)\,PTS)[l0]
     [l0]split=outputs=2[l1][l2]
     [l1]lutyuv=y=minval+(val-minval)*0.4000:u=(minval+maxval)/2+(val-(minval+maxval)/2)*0.4000:v=(minval+maxval)/2+(val-(minval+maxval)/2)*0.4000:enable=gte(t\,0.4995)[l3]
     [l2]crop=w=200:h=52:x=clip(10\,0\,440):y=clip(20\,0\,308)[l4]
@@ -118,7 +119,8 @@ fn an_ellipse_that_grows_stays_bright() {
     [l5][l9]alphamerge[l10]
     [l3][l10]overlay=x=clip(10\,0\,440):y=clip(20\,0\,308):format=yuv420:enable=gte(t\,0.4995)[l11]
     [2:0]trim=end_frame=1,format=pix_fmts=rgba,scale=out_color_matrix=bt709:out_range=tv,format=pix_fmts=yuva420p,loop=loop=-1:size=1,setpts=expr=N/(25/1)/TB,scale=w=clip(if(lt(t\,0)\,100\,if(lt(t\,2)\,100+t*(50)\,200))\,2\,16384):h=clip(if(lt(t\,0)\,50\,if(lt(t\,2)\,50+t*(0.5)\,51))\,2\,16384):eval=frame[l12]
-    [l11][l12]overlay=x=10:y=20:format=yuv420:shortest=1:enable=gte(t\,0.4995)[l13] -map [l13] -fps_mode:v:0 passthrough -enc_time_base:v:0 1:12800 -c:v:0 libx264 -preset medium -crf 23 -map 0:1 -c:a:0 copy -map_metadata 0 -map_chapters 0 -dn -max_muxing_queue_size 4096 -movflags +faststart -f mp4 file:/out/o.mp4
+    [l11][l12]overlay=x=10:y=20:format=yuv420:shortest=1:enable=gte(t\,0.4995)[l13]
+    [l13]select=expr=isnan(prev_pts)+gt(pts\,prev_pts)[l14] -map [l14] -fps_mode:v:0 passthrough -enc_time_base:v:0 1:12800 -c:v:0 libx264 -preset medium -crf 23 -map 0:1 -c:a:0 copy -map_metadata 0 -map_chapters 0 -dn -max_muxing_queue_size 4096 -movflags +faststart -f mp4 file:/out/o.mp4
     ");
 }
 
