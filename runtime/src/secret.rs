@@ -1,4 +1,5 @@
-//! The secrets of an environment: files of mode 0600 in a folder of mode 0700.
+//! The secrets of an environment: files of mode 0600 in a folder of mode 0700, or the memory of a
+//! program that tests itself.
 //!
 //! A value leaves this module only as a [`SecretValue`], which neither prints nor serializes, so it
 //! can't end in state, a plan, a log or an error text by accident.
@@ -8,7 +9,8 @@ use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -52,7 +54,7 @@ pub struct SecretSummary {
 }
 
 /// The file of a secret.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Stored {
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -130,16 +132,39 @@ impl SecretError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Edition(Vec<Option<(u64, i64, i64)>>);
 
-/// All secrets of an environment on the local target.
+/// All secrets of an environment on the local target. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SecretStore {
-    dir: PathBuf,
+    kept: Kept,
+}
+
+/// Where they are.
+#[derive(Clone)]
+enum Kept {
+    /// A folder of files.
+    Files(PathBuf),
+    /// This process alone, for tests of programs.
+    Memory(Arc<Mutex<BTreeMap<String, Stored>>>),
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kept::Files(dir) => f.debug_tuple("Files").field(dir).finish(),
+            Kept::Memory(_) => f.write_str("Memory(…)"),
+        }
+    }
 }
 
 impl SecretStore {
     /// The secrets of the environment at `home`.
     pub fn of(home: &EnvironmentHome) -> Self {
-        SecretStore { dir: home.secrets() }
+        SecretStore { kept: Kept::Files(home.secrets()) }
+    }
+
+    /// None yet; they are forgotten with the last clone.
+    pub fn in_memory() -> Self {
+        SecretStore { kept: Kept::Memory(Arc::default()) }
     }
 
     /// Sets a secret's values; an existing secret is replaced only if `overwrite`.
@@ -160,7 +185,7 @@ impl SecretStore {
             Err(error) => return Err(error),
         };
         let values = values.into_iter().map(|(key, value)| (key, value.0)).collect();
-        self.write(name, &Stored { created_at, updated_at: now, values })
+        self.write(name, Stored { created_at, updated_at: now, values })
             .map_err(|source| SecretError::Io { doing: "write", name: name.into(), source })
     }
 
@@ -180,9 +205,15 @@ impl SecretStore {
 
     /// Changes whenever one of these secrets is set or deleted; reads none of them.
     pub(crate) fn edition(&self, names: &[String]) -> Edition {
-        let of = |name: &String| {
-            let stat = fs::metadata(self.path(name)).ok()?;
-            Some((stat.ino(), stat.mtime(), stat.mtime_nsec()))
+        let of = |name: &String| match &self.kept {
+            Kept::Files(dir) => {
+                let stat = fs::metadata(path(dir, name)).ok()?;
+                Some((stat.ino(), stat.mtime(), stat.mtime_nsec()))
+            }
+            Kept::Memory(all) => {
+                let set = held(all).get(name)?.updated_at;
+                Some((0, set.as_second(), set.subsec_nanosecond().into()))
+            }
         };
         Edition(names.iter().map(of).collect())
     }
@@ -213,20 +244,30 @@ impl SecretStore {
     /// Deletes a secret.
     pub fn delete(&self, name: &str) -> Result<(), SecretError> {
         check_name(name)?;
-        match fs::remove_file(self.path(name)) {
+        let dir = match &self.kept {
+            Kept::Files(dir) => dir,
+            Kept::Memory(all) => {
+                let gone = held(all).remove(name);
+                return gone.map(drop).ok_or_else(|| self.not_found(name));
+            }
+        };
+        match fs::remove_file(path(dir, name)) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.not_found(name)),
             Err(source) => Err(SecretError::Io { doing: "delete", name: name.into(), source }),
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("{name}.json"))
-    }
-
     fn read(&self, name: &str) -> Result<Stored, SecretError> {
         check_name(name)?;
-        match fs::read(self.path(name)) {
+        let dir = match &self.kept {
+            Kept::Files(dir) => dir,
+            Kept::Memory(all) => {
+                let found = held(all).get(name).cloned();
+                return found.ok_or_else(|| self.not_found(name));
+            }
+        };
+        match fs::read(path(dir, name)) {
             Ok(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|_| SecretError::Damaged(name.into()))
             }
@@ -235,34 +276,21 @@ impl SecretStore {
         }
     }
 
-    fn write(&self, name: &str, stored: &Stored) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
-        let staged = self.dir.join(format!(".{name}.new"));
-        // A killed writer's file is taken away first, so that the new one has its mode from birth.
-        match fs::remove_file(&staged) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+    fn write(&self, name: &str, stored: Stored) -> io::Result<()> {
+        match &self.kept {
+            Kept::Files(dir) => write(dir, name, &stored),
+            Kept::Memory(all) => {
+                held(all).insert(name.into(), stored);
+                Ok(())
+            }
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
-        file.write_all(&serde_json::to_vec(stored)?)?;
-        file.sync_all()?;
-        fs::rename(&staged, self.path(name))
     }
 
     fn names(&self) -> Result<Vec<String>, SecretError> {
-        let io = |source| SecretError::Io { doing: "list", name: "*".into(), source };
-        let listing = match fs::read_dir(&self.dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            listing => listing.map_err(io)?,
-        };
-        let mut names = Vec::new();
-        for entry in listing {
-            let file = entry.map_err(io)?.file_name();
-            let name = file.to_str().and_then(|file| file.strip_suffix(".json"));
-            names.extend(name.filter(|name| check_name(name).is_ok()).map(str::to_owned));
+        match &self.kept {
+            Kept::Files(dir) => names(dir),
+            Kept::Memory(all) => Ok(held(all).keys().cloned().collect()),
         }
-        names.sort();
-        Ok(names)
     }
 
     fn not_found(&self, name: &str) -> SecretError {
@@ -270,6 +298,44 @@ impl SecretStore {
         let suggestion = did_you_mean(name, names.iter().map(String::as_str)).map(str::to_owned);
         SecretError::NotFound { name: name.into(), suggestion }
     }
+}
+
+fn held(all: &Mutex<BTreeMap<String, Stored>>) -> MutexGuard<'_, BTreeMap<String, Stored>> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn path(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.json"))
+}
+
+fn write(dir: &Path, name: &str, stored: &Stored) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let staged = dir.join(format!(".{name}.new"));
+    // A killed writer's file is taken away first, so that the new one has its mode from birth.
+    match fs::remove_file(&staged) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
+    file.write_all(&serde_json::to_vec(stored)?)?;
+    file.sync_all()?;
+    fs::rename(&staged, path(dir, name))
+}
+
+fn names(dir: &Path) -> Result<Vec<String>, SecretError> {
+    let io = |source| SecretError::Io { doing: "list", name: "*".into(), source };
+    let listing = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listing => listing.map_err(io)?,
+    };
+    let mut names = Vec::new();
+    for entry in listing {
+        let file = entry.map_err(io)?.file_name();
+        let name = file.to_str().and_then(|file| file.strip_suffix(".json"));
+        names.extend(name.filter(|name| check_name(name).is_ok()).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Fails for what can't be the name of a secret.
@@ -298,90 +364,4 @@ pub fn check_values(name: &str, values: &BTreeMap<String, SecretValue>) -> Resul
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::home::Home;
-
-    fn store() -> (TempDir, SecretStore) {
-        let dir = TempDir::new().unwrap();
-        let store = SecretStore::of(&Home::new(dir.path()).environment("main"));
-        (dir, store)
-    }
-
-    fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, SecretValue> {
-        pairs.iter().map(|(k, v)| (k.to_string(), SecretValue::new(*v))).collect()
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn values_come_back_and_only_the_owner_can_read_them() {
-        let (_dir, store) = store();
-        store.create("r2", values(&[("KEY", "hunter2")]), false, at(1)).unwrap();
-        assert_eq!(store.get("r2").unwrap(), values(&[("KEY", "hunter2")]));
-        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(store.path("r2")), 0o600);
-        assert_eq!(mode(store.dir), 0o700);
-    }
-
-    #[test]
-    fn an_existing_secret_is_replaced_only_when_asked() {
-        let (_dir, store) = store();
-        store.create("r2", values(&[("A", "1")]), false, at(1)).unwrap();
-        let again = store.create("r2", values(&[("B", "2")]), false, at(2));
-        assert!(matches!(again, Err(SecretError::Exists(_))));
-        store.create("r2", values(&[("B", "2")]), true, at(2)).unwrap();
-        let summary = store.summary("r2").unwrap().unwrap();
-        assert_eq!((summary.created_at, summary.updated_at), (at(1), at(2)));
-        assert_eq!(summary.keys, ["B"]);
-    }
-
-    #[test]
-    fn the_last_secret_wins_a_key() {
-        let (_dir, store) = store();
-        store.create("a", values(&[("K", "1"), ("A", "1")]), false, at(1)).unwrap();
-        store.create("b", values(&[("K", "2")]), false, at(1)).unwrap();
-        let all = store.get_all(&["a".into(), "b".into()]).unwrap();
-        assert_eq!(all, values(&[("K", "2"), ("A", "1")]));
-    }
-
-    #[test]
-    fn names_keys_and_values_that_could_do_harm_are_refused() {
-        let (_dir, store) = store();
-        let create = |name, key, value| store.create(name, values(&[(key, value)]), false, at(1));
-        assert!(matches!(create("../x", "K", "v"), Err(SecretError::Name(_))));
-        assert!(matches!(create("x", "1K", "v"), Err(SecretError::Key(_))));
-        assert!(matches!(create("x", "", "v"), Err(SecretError::Key(_))));
-        assert!(matches!(create("x", "K", "a\0b"), Err(SecretError::Value(_))));
-        assert!(matches!(
-            store.create("x", BTreeMap::new(), false, at(1)),
-            Err(SecretError::Empty(_))
-        ));
-        assert!(store.list().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_value_is_never_printed() {
-        assert_eq!(format!("{:?}", SecretValue::new("hunter2")), "SecretValue(…)");
-        let (_dir, store) = store();
-        store.create("r2", values(&[("KEY", "hunter2")]), false, at(1)).unwrap();
-        fs::write(store.path("r2"), r#"{"values": {"KEY": "hunter2""#).unwrap();
-        let error = store.get("r2").unwrap_err();
-        assert!(!format!("{error} {error:?} {:?}", error.hint()).contains("hunter2"));
-    }
-
-    #[test]
-    fn a_missing_secret_is_answered_with_what_was_meant() {
-        let (_dir, store) = store();
-        store.create("r2-credentials", values(&[("K", "v")]), false, at(1)).unwrap();
-        let error = store.get("r2-credential").unwrap_err();
-        assert_eq!(error.hint().unwrap(), "did you mean `r2-credentials`?");
-        assert!(matches!(store.delete("other"), Err(SecretError::NotFound { .. })));
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use vdeploy_runtime::wire::Outcome;
 
 use crate::env::{TestEnv, sh};
 
-fn connect(env: &TestEnv) -> Client {
+pub fn connect(env: &TestEnv) -> Client {
     let mut settings = Settings::from_env().unwrap();
     settings.home = Home::new(env.vdeploy_home());
     let worker = std::path::Path::new(env!("CARGO_BIN_EXE_vdeploy"));

@@ -20,6 +20,7 @@ mod crash;
 mod cutting;
 mod deploy;
 mod detect;
+mod dispatch;
 mod docker;
 mod effects;
 mod env;

@@ -33,6 +33,11 @@ impl Aws {
         Aws { config: loader.load().await }
     }
 
+    /// With a configuration that a program has made itself.
+    pub fn of(config: SdkConfig) -> Self {
+        Aws { config }
+    }
+
     /// What all clients are made from.
     pub fn config(&self) -> &SdkConfig {
         &self.config

@@ -5,6 +5,7 @@ mod files;
 mod function;
 mod handle;
 mod map;
+mod memory;
 mod results;
 mod volume;
 
@@ -214,6 +215,7 @@ impl Client {
         Ok(match &self.inner.functions {
             Functions::Local(catalog) => catalog.resolve(name, app)?,
             Functions::Aws(catalog) => catalog.resolve(name, app).await?,
+            Functions::Memory(published) => memory::resolve(published, name, app)?,
         })
     }
 
@@ -348,6 +350,7 @@ impl Client {
     fn watch(&self, interest: Interest) -> mpsc::UnboundedReceiver<Told> {
         match &self.inner.dispatcher {
             Dispatcher::Aws(aws) => aws.watch(interest),
+            Dispatcher::Memory(memory) => memory.watch(interest),
             Dispatcher::Local(local) => {
                 let attend = || local.attend(Mode::Run);
                 self.attendance().get_or_insert_with(attend).watch(interest)
@@ -385,6 +388,7 @@ impl Client {
 enum Functions {
     Local(Catalog),
     Aws(AwsCatalog),
+    Memory(Vec<Published>),
 }
 
 /// What happens to one call.

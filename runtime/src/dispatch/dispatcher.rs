@@ -1,4 +1,5 @@
-//! The two ways of running calls, behind one face: the queue of this machine, and AWS.
+//! The ways of running calls, behind one face: the queue of this machine, AWS, and this process
+//! alone.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use super::local::{
     CallFilter, CallRecord, DispatchError, Interest, LocalDispatcher, NewCall, Observation,
     Placement,
 };
+use super::memory::MemoryDispatcher;
 use crate::aws::layout::CallPlace;
 use crate::wire::{CallId, Outcome};
 
@@ -21,6 +23,8 @@ pub enum Dispatcher {
     Local(LocalDispatcher),
     /// Of an account.
     Aws(AwsDispatcher),
+    /// Of this process, for tests of programs.
+    Memory(MemoryDispatcher),
 }
 
 /// How many calls of a map are recorded, and not ended, at a time.
@@ -39,14 +43,14 @@ impl Dispatcher {
     pub fn local(&self) -> Option<&LocalDispatcher> {
         match self {
             Dispatcher::Local(local) => Some(local),
-            Dispatcher::Aws(_) => None,
+            Dispatcher::Aws(_) | Dispatcher::Memory(_) => None,
         }
     }
 
     pub(crate) fn window(&self) -> Window {
         match self {
             // Enough to keep any machine busy.
-            Dispatcher::Local(_) => Window { open: 1024, chunk: 256 },
+            Dispatcher::Local(_) | Dispatcher::Memory(_) => Window { open: 1024, chunk: 256 },
             // Each chunk is a job.
             Dispatcher::Aws(_) => Window { open: 8 * PLACED_AT_ONCE, chunk: PLACED_AT_ONCE },
         }
@@ -57,6 +61,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.new_call_id(),
             Dispatcher::Aws(aws) => aws.new_call_id(),
+            Dispatcher::Memory(memory) => memory.new_call_id(),
         }
     }
 
@@ -65,6 +70,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.new_map_id(),
             Dispatcher::Aws(aws) => aws.new_map_id(),
+            Dispatcher::Memory(memory) => memory.new_map_id(),
         }
     }
 
@@ -73,6 +79,10 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.submit_as(id, call).await,
             Dispatcher::Aws(aws) => Ok(aws.submit_as(id, call).await?),
+            Dispatcher::Memory(memory) => {
+                memory.submit_as(id, call);
+                Ok(())
+            }
         }
     }
 
@@ -81,6 +91,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.place(calls).await,
             Dispatcher::Aws(aws) => Ok(aws.place(calls).await?),
+            Dispatcher::Memory(memory) => Ok(memory.place(calls)),
         }
     }
 
@@ -89,6 +100,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.cancel(id).await,
             Dispatcher::Aws(aws) => Ok(aws.cancel(id).await?),
+            Dispatcher::Memory(memory) => Ok(memory.cancel(id)),
         }
     }
 
@@ -96,6 +108,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.cancel_soon(id),
             Dispatcher::Aws(aws) => aws.cancel_soon(id),
+            Dispatcher::Memory(memory) => drop(memory.cancel(&id)),
         }
     }
 
@@ -104,6 +117,10 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.cancel_map(map).await,
             Dispatcher::Aws(aws) => Ok(aws.cancel_map(map).await?),
+            Dispatcher::Memory(memory) => {
+                memory.cancel_map(map);
+                Ok(())
+            }
         }
     }
 
@@ -111,6 +128,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.cancel_map_soon(map),
             Dispatcher::Aws(aws) => aws.cancel_map_soon(map),
+            Dispatcher::Memory(memory) => memory.cancel_map(&map),
         }
     }
 
@@ -119,6 +137,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.call(id).await,
             Dispatcher::Aws(aws) => Ok(aws.call(id).await?),
+            Dispatcher::Memory(memory) => Ok(memory.call(id)),
         }
     }
 
@@ -127,6 +146,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.outcomes(calls).await,
             Dispatcher::Aws(aws) => Ok(aws.outcomes(calls).await?),
+            Dispatcher::Memory(memory) => Ok(memory.outcomes(calls)),
         }
     }
 
@@ -135,6 +155,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.calls(filter).await,
             Dispatcher::Aws(aws) => Ok(aws.calls(&filter).await?),
+            Dispatcher::Memory(memory) => Ok(memory.calls(&filter)),
         }
     }
 
@@ -143,6 +164,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.count(filter).await,
             Dispatcher::Aws(aws) => Ok(aws.count(&filter).await?),
+            Dispatcher::Memory(memory) => Ok(memory.count(filter)),
         }
     }
 
@@ -151,6 +173,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.prune(before).await,
             Dispatcher::Aws(aws) => Ok(aws.prune(before).await?),
+            Dispatcher::Memory(memory) => Ok(memory.prune(before)),
         }
     }
 
@@ -159,6 +182,7 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => local.observe(interest),
             Dispatcher::Aws(aws) => Observation::of(aws.watch(interest)),
+            Dispatcher::Memory(memory) => Observation::of(memory.watch(interest)),
         }
     }
 
@@ -167,13 +191,14 @@ impl Dispatcher {
         match self {
             Dispatcher::Local(local) => CallLog::File(local.log(id)),
             Dispatcher::Aws(aws) => CallLog::Bucket(aws.clone(), id.clone()),
+            Dispatcher::Memory(memory) => memory.log(id),
         }
     }
 
     /// Why a call isn't running, in one sentence, where that can be known.
     pub async fn why(&self, id: &CallId) -> Result<Option<String>> {
         match self {
-            Dispatcher::Local(_) => Ok(None),
+            Dispatcher::Local(_) | Dispatcher::Memory(_) => Ok(None),
             Dispatcher::Aws(aws) => Ok(aws.why(id).await?),
         }
     }

@@ -3,6 +3,7 @@
 pub mod aws;
 pub(crate) mod dispatcher;
 pub mod local;
+pub mod memory;
 pub(crate) mod overall;
 
 pub use dispatcher::{CallLog, Dispatcher};

@@ -4,6 +4,7 @@ mod calls;
 mod children;
 mod contract;
 mod deploy;
+mod deployed;
 mod examples;
 mod faults;
 mod files;
@@ -13,6 +14,8 @@ mod refused;
 mod running;
 pub mod standin;
 mod yard;
+
+pub use deployed::Deployed;
 
 use crate::env::TestEnv;
 

@@ -40,6 +40,7 @@ pub use listing::CallFilter;
 pub use observation::Observation;
 pub use queue::QueueError;
 pub use record::{AttemptRecord, CallRecord, CallState, NewCall};
+pub(super) use schedule::{AttemptEnd, Next, after_attempt};
 pub use schedule::{Capacity, Shortfall};
 pub use setup::{Setup, WORKER_IN_IMAGE, machine_capacity};
 

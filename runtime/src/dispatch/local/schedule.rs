@@ -120,7 +120,7 @@ impl fmt::Display for Shortfall {
 
 /// How an attempt ended, as seen from outside the worker.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum AttemptEnd {
+pub(in crate::dispatch) enum AttemptEnd {
     /// The worker said so.
     Outcome(Outcome),
     /// It took longer than it may.
@@ -135,7 +135,7 @@ pub(super) enum AttemptEnd {
 
 /// What follows an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Next {
+pub(in crate::dispatch) enum Next {
     /// The call is over.
     Finish(CallState, Outcome),
     /// Another attempt, after a while.
@@ -143,7 +143,7 @@ pub(super) enum Next {
 }
 
 /// Decides what follows attempt number `attempt` of a call. `jitter` is between 0 and 1.
-pub(super) fn after_attempt(
+pub(in crate::dispatch) fn after_attempt(
     end: AttemptEnd,
     spec: &FunctionSpec,
     attempt: u32,

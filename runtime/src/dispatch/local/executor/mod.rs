@@ -96,7 +96,7 @@ pub enum Interest {
 
 impl Interest {
     /// Whether `event` is one of those.
-    pub(super) fn covers(&self, event: &CallEvent) -> bool {
+    pub(in crate::dispatch) fn covers(&self, event: &CallEvent) -> bool {
         let for_lookers_on = matches!(event.what, What::Queued | What::Logged);
         match self {
             Interest::Call(id) => *id == event.call && !for_lookers_on,
