@@ -96,6 +96,10 @@ impl AwsError {
                 "remove what nobody needs, or ask for more in the console's Service Quotas: \
                  `aws service-quotas list-service-quotas --service-code …`"
             }
+            AwsErrorKind::NotFound if self.cause.starts_with("NoSuchBucket") => {
+                "the first `vdeploy deploy` on this target makes the bucket; or name another one: \
+                 `export VDEPLOY_BUCKET=…`"
+            }
             AwsErrorKind::NotFound | AwsErrorKind::Conflict | AwsErrorKind::Other => return None,
         };
         Some(hint.into())

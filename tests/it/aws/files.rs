@@ -4,7 +4,8 @@ use vdeploy_runtime::function::{BucketMount, Entry};
 
 use super::calls::{PROCESSES, batch, bucket, clip, frames, publish, standin};
 use super::standin::Aws;
-use crate::env::TestEnv;
+use crate::env::{TestEnv, eventually};
+use crate::volume::{noise, within};
 
 fn transcode(aws: &Aws) {
     let entry = Entry::Builtin { handler: "transcode".into() };
@@ -133,4 +134,59 @@ fn of_a_file_that_is_looked_at_only_parts_are_brought() {
     aws.vdeploy(&env, "volume put footage list.m3u8").exits(0);
     let refused = aws.vdeploy(&env, "call probe --args input=vol://footage/list.m3u8").exits(5);
     assert!(refused.stderr.contains("isn't a video that can be read"), "{}", refused.stderr);
+}
+
+/// Bytes of a part of an upload, and of a range of a download.
+const PART: u64 = 8 << 20;
+
+/// A volume in a bucket, and a file of five parts that isn't in it yet.
+fn with_volume(env: &TestEnv) -> Option<(Aws, Vec<u8>)> {
+    let aws = standin(env, PROCESSES)?;
+    let bytes = noise(5 * PART + 3);
+    env.write("clip", &bytes);
+    aws.vdeploy(env, "volume create footage").exits(0);
+    Some((aws, bytes))
+}
+
+#[test]
+fn a_put_that_was_killed_goes_on_where_it_stopped() {
+    let env = TestEnv::new();
+    let Some((aws, bytes)) = with_volume(&env) else { return };
+    aws.ask("hold?puts=2");
+    let mut put = aws.command(&env, "volume put footage clip --quiet").spawn().unwrap();
+    let arrived = || {
+        let parts = format!(
+            "s3 = client('s3')\nfor u in s3.list_multipart_uploads(Bucket={bucket:?}).get('Uploads', []):\n    \
+             parts = s3.list_parts(Bucket={bucket:?}, Key=u['Key'], UploadId=u['UploadId'])\n    \
+             print(len(parts.get('Parts', [])))",
+            bucket = bucket()
+        );
+        aws.boto3(&parts)
+    };
+    eventually(|| arrived().trim() == "2");
+    put.kill().unwrap();
+    put.wait().unwrap();
+    aws.ask("hold?puts=-1");
+    assert_eq!(aws.vdeploy(&env, "volume ls -r footage").exits(0).stdout, "", "a part is no file");
+
+    let summary = aws.vdeploy(&env, "volume put footage clip --json").exits(0).json();
+    assert!(summary["resumed_bytes"].as_u64().unwrap() >= 2 * PART, "{summary}");
+    assert_eq!(arrived(), "", "nothing of it is left");
+    aws.vdeploy(&env, "volume get footage clip back").exits(0);
+    assert!(std::fs::read(env.project().join("back")).unwrap() == bytes);
+}
+
+#[test]
+fn a_get_that_was_killed_goes_on_where_it_stopped() {
+    let env = TestEnv::new();
+    let Some((aws, bytes)) = with_volume(&env) else { return };
+    aws.vdeploy(&env, "volume put footage clip").exits(0);
+    // Writing beyond the first three parts is what it dies of.
+    let get = aws.command(&env, "volume get footage clip back");
+    let killed = within(&get, "ulimit -f 49152");
+    assert_eq!(killed.code, -1, "{killed:?}");
+    assert!(!env.project().join("back").exists());
+
+    aws.vdeploy(&env, "volume get footage clip back").exits(0);
+    assert!(std::fs::read(env.project().join("back")).unwrap() == bytes);
 }

@@ -110,3 +110,11 @@ fn what_no_machine_of_aws_can_do_is_refused_at_its_line() {
     assert_eq!(cost[0]["machine"], "g6.xlarge");
     assert!(cost[0]["dollars"].as_f64() < cost[1]["dollars"].as_f64(), "{cost}");
 }
+
+#[test]
+fn a_volume_without_a_bucket_to_be_in_says_what_makes_one() {
+    let env = TestEnv::new();
+    let Some(aws) = Aws::start(&env) else { return };
+    let refused = aws.vdeploy(&env, "volume create footage").exits(1);
+    assert!(refused.stderr.contains("the first `vdeploy deploy`"), "{}", refused.stderr);
+}

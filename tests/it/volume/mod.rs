@@ -50,7 +50,7 @@ fn set(paths: &[&str]) -> BTreeSet<String> {
 }
 
 /// Bytes that don't compress or repeat by block, the same in every run.
-fn noise(bytes: u64) -> Vec<u8> {
+pub fn noise(bytes: u64) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let next = || {
         state ^= state << 13;
@@ -63,15 +63,20 @@ fn noise(bytes: u64) -> Vec<u8> {
 
 /// Runs `vdeploy` in a shell that sets limits first.
 fn limited(env: &TestEnv, limits: &str, line: &str) -> Ran {
-    let vdeploy = env.command([""]);
+    within(&env.command(line.split_whitespace()), limits)
+}
+
+/// Runs a command after a line of the shell that limits it.
+pub fn within(command: &Command, limits: &str) -> Ran {
     let mut shell = Command::new("sh");
     shell
         .arg("-c")
-        .arg(format!("{limits}; exec \"$0\" {line}"))
-        .arg(vdeploy.get_program())
-        .current_dir(env.project())
+        .arg(format!("{limits}; exec \"$0\" \"$@\""))
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().expect("commands have one"))
         .env_clear();
-    for (key, value) in vdeploy.get_envs() {
+    for (key, value) in command.get_envs() {
         if let Some(value) = value {
             shell.env(key, value);
         }

@@ -24,6 +24,7 @@ What tests ask of it beside AWS:
 - /standin/deny?action=batch:CreateJobQueue refuses an operation, with `code` and `message` in its own
   way; without an action none.
 - /standin/fire?schedule=NAME does what EventBridge Scheduler does when the time of a schedule comes.
+- /standin/hold?puts=3 leaves all but the next three PUTs to S3 without an answer; puts=-1 lets all pass again.
 - /standin/requests says how often each operation was asked for, and how many bytes came out of S3.
 
 It is a model of AWS made from its documents: it tests vdeploy's handling and is no evidence about AWS.
@@ -46,7 +47,9 @@ from moto.secretsmanager.models import secretsmanager_backends
 from werkzeug.serving import make_server
 
 MODE = os.environ.get("STANDIN_JOBS", "none")
-KNOBS = {"spot_kill": 0.0, "ce_invalid": None, "faults": 0.0, "deny": None, "deny_code": None, "deny_message": None, "address": None}
+KNOBS = {"spot_kill": 0.0, "ce_invalid": None, "faults": 0.0, "deny": None, "deny_code": None, "deny_message": None, "address": None,
+         "puts": -1}
+PUTS = threading.Condition()
 REQUESTS = collections.Counter()
 GRACE = 5  # seconds from SIGTERM to SIGKILL; 30 on AWS
 
@@ -493,6 +496,8 @@ def application(inner):
             return fault(inner, environ, start_response, service)
         if service == "s3" and environ.get("QUERY_STRING", "").startswith("versioning"):
             return renamed(inner, environ, start_response, b"GetBucketVersioningResponse", b"VersioningConfiguration")
+        if asked.startswith("s3:PUT"):
+            held()
         if asked.startswith("s3:GET"):
             body = b"".join(inner(environ, start_response))
             REQUESTS["s3:bytes"] += len(body)
@@ -512,11 +517,22 @@ def renamed(inner, environ, start_response, old, new):
     return [body]
 
 
+def held():
+    """Waits while no more PUTs are to be answered."""
+    with PUTS:
+        PUTS.wait_for(lambda: KNOBS["puts"] != 0)
+        KNOBS["puts"] -= KNOBS["puts"] > 0
+
+
 def ask(path, query):
     if path == "/standin/requests":
         return dict(REQUESTS)
     if path in ("/standin/spot-kill", "/standin/faults"):
         KNOBS[path.rsplit("/")[-1].replace("-", "_")] = float(query["share"])
+    if path == "/standin/hold":
+        with PUTS:
+            KNOBS["puts"] = int(query["puts"])
+            PUTS.notify_all()
     if path == "/standin/ce-invalid":
         KNOBS["ce_invalid"] = query.get("reason")
     if path == "/standin/deny":

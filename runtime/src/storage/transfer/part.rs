@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
@@ -36,6 +37,8 @@ pub(super) struct Part {
     name: String,
     /// Its length when it was opened: what an earlier try may have left.
     found: u64,
+    /// Who writes. The kernel lets one at a time into a file, and has the others spin.
+    writing: Mutex<()>,
 }
 
 impl Part {
@@ -59,7 +62,8 @@ impl Part {
             let here = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW);
             let found = stat_of(&file)?;
             if here.is_ok_and(|here| (here.st_dev, here.st_ino) == found.identity) {
-                return Ok(Part { file, folder, name, found: found.size });
+                let (found, writing) = (found.size, Mutex::new(()));
+                return Ok(Part { file, folder, name, found, writing });
             }
         }
         Err(io::ErrorKind::ResourceBusy.into())
@@ -79,6 +83,7 @@ impl Part {
     }
 
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.file.write_all_at(bytes, offset)
     }
 
