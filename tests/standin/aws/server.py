@@ -496,6 +496,8 @@ def application(inner):
             return fault(inner, environ, start_response, service)
         if service == "s3" and environ.get("QUERY_STRING", "").startswith("versioning"):
             return renamed(inner, environ, start_response, b"GetBucketVersioningResponse", b"VersioningConfiguration")
+        if asked.startswith("s3:GET") and "uploadId=" in environ.get("QUERY_STRING", ""):
+            return renamed(inner, environ, start_response, b"ListPartsResponse", b"ListPartsResult")
         if asked.startswith("s3:PUT"):
             held()
         if asked.startswith("s3:GET"):
