@@ -23,7 +23,6 @@ test: tools lint doc
 	$(CARGO) test --workspace --doc
 
 # The rest of a folder of awkward clips beside the checkout through every handler; `make test` takes the worst.
-# What fails is a bug that is known and not mended yet.
 media: tools
 	$(CARGO) build --workspace --bins
 	$(CARGO) test -p vdeploy --test it -- --ignored --nocapture media
