@@ -46,6 +46,11 @@ impl Path {
         }
     }
 
+    /// Its size changes: what is drawn of it has no end of its own then.
+    pub(super) fn grows(&self) -> bool {
+        self.width.fixed().is_none() || self.height.fixed().is_none()
+    }
+
     /// Even sides that the region never outgrows, within a picture of `size`.
     fn most(&self, size: (u32, u32)) -> (u32, u32) {
         let side = |curve: &Curve, whole: u32| {

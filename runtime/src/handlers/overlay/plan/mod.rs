@@ -44,8 +44,8 @@ pub(super) fn plan(
     let subject = Subject::of(media, &args.coding, place)?;
     let mut drawing = Drawing { inputs: vec![subject.input()], ..Drawing::default() };
     let mut prepared = picture::cpu_filters(subject.video, subject.look, None);
-    // Regions may grow, and what grows has no end of its own.
-    let endless = !args.highlights.is_empty();
+    let size = subject.look.geometry.size();
+    let endless = args.highlights.iter().any(|one| highlight::Path::of(one, size).grows());
     prepared.0.extend(endless.then_some(Filter::Time(Time::Forward)));
     let below = drawing.graph.chain(&[subject.source().into()], prepared);
     let drawn = draw(args, &subject, material, &mut drawing, below);

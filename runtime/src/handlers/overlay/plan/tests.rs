@@ -88,7 +88,7 @@ fn a_box_that_moves_is_four_bars() {
         { "at": 2, "x": "50%", "y": 20, "width": 100, "height": 50 },
     ] }] });
     insta::assert_snapshot!(planned(args, &[], &[]), @r"
-    [0:0]format=pix_fmts=yuv420p,setpts=expr=if(N\,max(PTS\,PREV_OUTPTS+1)\,PTS)[l0]
+    [0:0]format=pix_fmts=yuv420p[l0]
     color=color=0xffd400@1.0000:size=100x4:rate=1:duration=1,format=pix_fmts=rgba,scale=out_color_matrix=bt709:out_range=tv,format=pix_fmts=yuva420p[l1]
     [l0][l1]overlay=x=if(lt(t\,0)\,10\,if(lt(t\,2)\,10+t*(155)\,320)):y=20:format=yuv420[l2]
     color=color=0xffd400@1.0000:size=100x4:rate=1:duration=1,format=pix_fmts=rgba,scale=out_color_matrix=bt709:out_range=tv,format=pix_fmts=yuva420p[l3]
@@ -96,8 +96,7 @@ fn a_box_that_moves_is_four_bars() {
     color=color=0xffd400@1.0000:size=4x42:rate=1:duration=1,format=pix_fmts=rgba,scale=out_color_matrix=bt709:out_range=tv,format=pix_fmts=yuva420p[l5]
     [l4][l5]overlay=x=if(lt(t\,0)\,10\,if(lt(t\,2)\,10+t*(155)\,320)):y=24:format=yuv420[l6]
     color=color=0xffd400@1.0000:size=4x42:rate=1:duration=1,format=pix_fmts=rgba,scale=out_color_matrix=bt709:out_range=tv,format=pix_fmts=yuva420p[l7]
-    [l6][l7]overlay=x=if(lt(t\,0)\,106\,if(lt(t\,2)\,106+t*(155)\,416)):y=24:format=yuv420[l8]
-    [l8]select=expr=isnan(prev_pts)+gt(pts\,prev_pts)[l9] -map [l9] -fps_mode:v:0 passthrough -enc_time_base:v:0 1:12800 -c:v:0 libx264 -preset medium -crf 23 -map 0:1 -c:a:0 copy -map_metadata 0 -map_chapters 0 -dn -max_muxing_queue_size 4096 -movflags +faststart -f mp4 file:/out/o.mp4
+    [l6][l7]overlay=x=if(lt(t\,0)\,106\,if(lt(t\,2)\,106+t*(155)\,416)):y=24:format=yuv420[l8] -map [l8] -fps_mode:v:0 passthrough -enc_time_base:v:0 1:12800 -c:v:0 libx264 -preset medium -crf 23 -map 0:1 -c:a:0 copy -map_metadata 0 -map_chapters 0 -dn -max_muxing_queue_size 4096 -movflags +faststart -f mp4 file:/out/o.mp4
     ");
 }
 
