@@ -198,7 +198,8 @@ impl Ledger {
         let (map, callee) = (record.map.clone(), Arc::clone(callee));
         let event = CallEvent { call: id.clone(), map, callee, what };
         self.watchers.retain(|(interest, events)| {
-            !interest.covers(&event) || events.send(Told::Call(event.clone())).is_ok()
+            let wanted = interest.covers(&event);
+            !events.is_closed() && (!wanted || events.send(Told::Call(event.clone())).is_ok())
         });
     }
 }
