@@ -253,13 +253,8 @@ impl Catalog {
         {
             return Ok(published);
         }
-        let deployed = self.list()?;
-        let candidates: Vec<_> = deployed.iter().filter(|n| n.function == name).cloned().collect();
-        match candidates.as_slice() {
-            [] => Err(not_found(name, deployed)),
-            [only] => self.find(&only.app, &only.function),
-            _ => Err(CatalogError::Ambiguous { name: name.into(), candidates }),
-        }
+        let only = the_only(name, self.list()?)?;
+        self.find(&only.app, &only.function)
     }
 }
 
@@ -298,6 +293,19 @@ fn entries(dir: &Path) -> Result<Vec<String>, CatalogError> {
         names.extend(name.to_str().filter(|name| is_plain(name)).map(str::to_owned));
     }
     Ok(names)
+}
+
+/// The one function of all that are deployed whose bare name this is.
+pub(crate) fn the_only(
+    name: &str,
+    deployed: Vec<FunctionName>,
+) -> Result<FunctionName, CatalogError> {
+    let candidates: Vec<_> = deployed.iter().filter(|n| n.function == name).cloned().collect();
+    match candidates.as_slice() {
+        [] => Err(not_found(name, deployed)),
+        [only] => Ok(only.clone()),
+        _ => Err(CatalogError::Ambiguous { name: name.into(), candidates }),
+    }
 }
 
 pub(crate) fn not_found(name: &str, deployed: Vec<FunctionName>) -> CatalogError {

@@ -2,7 +2,7 @@
 
 use super::layout::Keys;
 use super::objects::{Bucket, Condition};
-use crate::catalog::{CatalogError, FORMAT, FunctionName, Published, not_found};
+use crate::catalog::{CatalogError, FORMAT, FunctionName, Published, not_found, the_only};
 
 /// The deployed functions of one environment, in its bucket. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -70,12 +70,7 @@ impl AwsCatalog {
             return Ok(published);
         }
         let deployed = self.list().await?;
-        let candidates: Vec<_> =
-            deployed.iter().filter(|known| known.function == name).cloned().collect();
-        match candidates.as_slice() {
-            [] => Err(not_found(name, deployed)),
-            [only] => self.read(only).await?.ok_or_else(|| not_found(name, deployed)),
-            _ => Err(CatalogError::Ambiguous { name: name.into(), candidates }),
-        }
+        let only = the_only(name, deployed.clone())?;
+        self.read(&only).await?.ok_or_else(|| not_found(name, deployed))
     }
 }

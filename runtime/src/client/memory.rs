@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Client, Functions};
-use crate::catalog::{CatalogError, FORMAT, FunctionName, Published, not_found};
+use crate::catalog::{CatalogError, FORMAT, FunctionName, Published, the_only};
 use crate::clock;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::memory::MemoryDispatcher;
@@ -12,8 +12,9 @@ use crate::handler::Registry;
 
 impl Client {
     /// A client whose functions are run by this very process, for tests of programs that call
-    /// functions: it needs no deploy and no worker, and forgets everything when it is dropped. See
-    /// [`crate::dispatch::memory`] for what it leaves out. Has to be used within a Tokio runtime.
+    /// functions: it needs no deploy and no worker. When it is dropped, calls that run go on to their
+    /// end, and everything is forgotten after that. See [`crate::dispatch::memory`] for what it
+    /// leaves out. Has to be used within a Tokio runtime.
     ///
     /// # Errors
     ///
@@ -42,16 +43,12 @@ pub(super) fn resolve(
     let full = |one: &Published| FunctionName::new(&one.function.app, &one.function.name);
     let named = name.split_once('/').or(app.map(|app| (app, name)));
     let named = named.map(|(app, function)| FunctionName::new(app, function));
-    if let Some(found) = published.iter().find(|one| named.as_ref() == Some(&full(one))) {
-        return Ok(found.clone());
-    }
-    let alike: Vec<_> = published.iter().filter(|one| one.function.name == name).collect();
-    match alike[..] {
-        [] => Err(not_found(name, published.iter().map(full).collect())),
-        [only] => Ok(only.clone()),
-        _ => {
-            let candidates = alike.into_iter().map(full).collect();
-            Err(CatalogError::Ambiguous { name: name.into(), candidates })
+    let find = |name: &FunctionName| published.iter().find(|one| full(one) == *name).cloned();
+    match named.as_ref().and_then(find) {
+        Some(found) => Ok(found),
+        None => {
+            let only = the_only(name, published.iter().map(full).collect())?;
+            Ok(find(&only).expect("it is one of them"))
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Yuv<'a> {
 const LUMA: i16 = 9539;
 
 /// What chroma counts, in 8192ths.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Weights {
     red_of_cr: i16,
     blue_of_cb: i16,

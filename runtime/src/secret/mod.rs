@@ -1,5 +1,5 @@
-//! The secrets of an environment: files of mode 0600 in a folder of mode 0700, or the memory of a
-//! program that tests itself.
+//! The secrets of an environment: files of mode 0600 in a folder of mode 0700, or the memory of
+//! this process.
 //!
 //! A value leaves this module only as a [`SecretValue`], which neither prints nor serializes, so it
 //! can't end in state, a plan, a log or an error text by accident.
@@ -143,7 +143,7 @@ pub struct SecretStore {
 enum Kept {
     /// A folder of files.
     Files(PathBuf),
-    /// This process alone, for tests of programs.
+    /// The memory of this process, for tests.
     Memory(Arc<Mutex<BTreeMap<String, Stored>>>),
 }
 
@@ -162,7 +162,7 @@ impl SecretStore {
         SecretStore { kept: Kept::Files(home.secrets()) }
     }
 
-    /// None yet; they are forgotten with the last clone.
+    /// For tests: none yet; they are forgotten with the last clone.
     pub fn in_memory() -> Self {
         SecretStore { kept: Kept::Memory(Arc::default()) }
     }

@@ -9,7 +9,6 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::is_open;
 use crate::catalog::FunctionName;
 use crate::dispatch::local::{
     AttemptRecord, CallFilter, CallRecord, CallState, Difference, Interest, NewCall, Placement,
@@ -90,7 +89,7 @@ impl Ledger {
 
     /// Asks calls to stop that have not ended, and says how many.
     pub(super) fn cancel(&self, which: impl Fn(&CallRecord) -> bool) -> usize {
-        let open = |entry: &&Entry| is_open(entry.record.state) && which(&entry.record);
+        let open = |entry: &&Entry| !entry.record.state.has_ended() && which(&entry.record);
         self.entries.iter().filter(open).map(|entry| entry.cancel.cancel()).count()
     }
 

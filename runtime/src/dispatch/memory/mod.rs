@@ -18,8 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::local::{
-    AttemptEnd, CallFilter, CallRecord, CallState, Interest, NewCall, Next, Placement,
-    after_attempt,
+    AttemptEnd, CallFilter, CallRecord, Interest, NewCall, Next, Placement, after_attempt,
 };
 use super::{CallLog, Told, What, ordered_id};
 use crate::children::Calls;
@@ -247,9 +246,4 @@ fn no_program(call: &NewCall) -> Failure {
     let message = format!("`{}` is a program, and those don't run in memory", call.function.name);
     Failure::new(FailureKind::InvalidArgs, message)
         .hint("name a handler of the registry in its place")
-}
-
-/// Whether a call in this state can still be cancelled.
-fn is_open(state: CallState) -> bool {
-    !state.has_ended()
 }

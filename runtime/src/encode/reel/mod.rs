@@ -68,16 +68,9 @@ impl Segment<'_> {
         self.clock(self.frames.start)
     }
 
-    /// Its frames per second: the rate that its times are made for, unless that is much more than
-    /// there are on average. Where the rate varies, less than that would leave frames out.
+    /// Its frames per second.
     pub fn rate(&self) -> Option<Rational> {
-        let (base, average) = (self.video.base_rate, self.video.rate());
-        let near = |base: &Rational| {
-            let share = average.map_or(0.0, |average| average.value() / base.value());
-            (0.99..1.01).contains(&share)
-                || (base.value() <= HIGHEST_BASE && (LEAST_SHARE..1.01).contains(&share))
-        };
-        base.filter(near).or(average)
+        steady(self.video.base_rate, self.video.rate())
     }
 
     /// Seconds that it lasts.
@@ -111,5 +104,36 @@ impl Segment<'_> {
     /// The sound that players choose.
     fn sound(&self) -> Option<(&Stream, &AudioStream)> {
         self.media.audio().into_iter().find(|(_, sound)| sound.channels > 0)
+    }
+}
+
+/// One rate for frames that have `average`: the base that their times are made for, unless that is
+/// much more. Where the rate varies, less than the base would leave frames out.
+fn steady(base: Option<Rational>, average: Option<Rational>) -> Option<Rational> {
+    let near = |base: &Rational| {
+        let share = average.map_or(0.0, |average| average.value() / base.value());
+        (0.99..1.01).contains(&share)
+            || (base.value() <= HIGHEST_BASE && (LEAST_SHARE..1.01).contains(&share))
+    };
+    base.filter(near).or(average)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_varying_rate_becomes_its_base_where_that_is_not_much_more() {
+        let rate = |num, den| Some(Rational { num, den });
+        let phone = (rate(30_000, 1001), rate(51_000, 1841));
+        assert_eq!(steady(phone.0, phone.1), phone.0);
+        for (base, average) in [
+            (rate(50, 1), rate(25, 1)),
+            (rate(90_000, 1), rate(24, 1)),
+            (rate(120, 1), rate(100, 1)),
+            (None, rate(25, 1)),
+        ] {
+            assert_eq!(steady(base, average), average);
+        }
     }
 }

@@ -243,10 +243,8 @@ async fn parts(
         match what {
             What::Started { .. } => made.started(index),
             What::Ended { outcome } => {
-                made.ended(
-                    index,
-                    succeeded(outcome).map_err(|failure| part_failed(index, failure))?,
-                )?;
+                let part = succeeded(outcome).map_err(|failure| part_failed(index, failure))?;
+                made.ended(index, part)?;
             }
             What::Progress { .. } => {
                 cx.progress(Progress { total_frames: Some(total), ..children.progress() });
