@@ -148,30 +148,35 @@ fn with_volume(env: &TestEnv) -> Option<(Aws, Vec<u8>)> {
     Some((aws, bytes))
 }
 
+/// The sizes of what arrived of uploads that nobody completed, in any order: the last part of a file is
+/// small and may come before others.
+fn parts_of_uploads(aws: &Aws) -> Vec<u64> {
+    let sizes = aws.boto3(&format!(
+        "s3 = client('s3')\nfor u in s3.list_multipart_uploads(Bucket={bucket:?}).get('Uploads', []):\n    \
+         parts = s3.list_parts(Bucket={bucket:?}, Key=u['Key'], UploadId=u['UploadId'])\n    \
+         print(*[part['Size'] for part in parts.get('Parts', [])])",
+        bucket = bucket()
+    ));
+    sizes.split_whitespace().map(|size| size.parse().unwrap()).collect()
+}
+
 #[test]
 fn a_put_that_was_killed_goes_on_where_it_stopped() {
     let env = TestEnv::new();
     let Some((aws, bytes)) = with_volume(&env) else { return };
     aws.ask("hold?puts=2");
     let mut put = aws.command(&env, "volume put footage clip --quiet").spawn().unwrap();
-    let arrived = || {
-        let parts = format!(
-            "s3 = client('s3')\nfor u in s3.list_multipart_uploads(Bucket={bucket:?}).get('Uploads', []):\n    \
-             parts = s3.list_parts(Bucket={bucket:?}, Key=u['Key'], UploadId=u['UploadId'])\n    \
-             print(len(parts.get('Parts', [])))",
-            bucket = bucket()
-        );
-        aws.boto3(&parts)
-    };
-    eventually(|| arrived().trim() == "2");
+    eventually(|| parts_of_uploads(&aws).len() == 2);
+    let arrived: u64 = parts_of_uploads(&aws).iter().sum();
     put.kill().unwrap();
     put.wait().unwrap();
     aws.ask("hold?puts=-1");
     assert_eq!(aws.vdeploy(&env, "volume ls -r footage").exits(0).stdout, "", "a part is no file");
 
     let summary = aws.vdeploy(&env, "volume put footage clip --json").exits(0).json();
-    assert!(summary["resumed_bytes"].as_u64().unwrap() >= 2 * PART, "{summary}");
-    assert_eq!(arrived(), "", "nothing of it is left");
+    // What was on its way when the put died may have arrived since.
+    assert!(summary["resumed_bytes"].as_u64().unwrap() >= arrived, "{summary} {arrived}");
+    assert!(parts_of_uploads(&aws).is_empty(), "nothing of it is left");
     aws.vdeploy(&env, "volume get footage clip back").exits(0);
     assert!(std::fs::read(env.project().join("back")).unwrap() == bytes);
 }
