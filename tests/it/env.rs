@@ -163,11 +163,12 @@ pub fn signal(child: &Child, signal: rustix::process::Signal) {
 
 /// Waits until `holds`; for what another process does a moment after the last thing it can be
 /// asked about.
-pub fn eventually(holds: impl Fn() -> bool) {
+pub fn eventually(mut holds: impl FnMut() -> bool) {
     let start = std::time::Instant::now();
     while !holds() {
         assert!(start.elapsed().as_secs() < 60, "it never came to hold");
-        std::thread::yield_now();
+        // Leaves the processor to what is waited for.
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 

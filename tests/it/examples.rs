@@ -15,6 +15,23 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// A copy of [`program`] without what debuggers read: images of tests are made, kept and pushed in half the
+/// time.
+pub fn stripped(name: &str) -> PathBuf {
+    let whole = program(name);
+    let stripped = whole.with_file_name("stripped").join(name);
+    let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    if modified(&stripped) < modified(&whole) {
+        fs::create_dir_all(stripped.parent().unwrap()).unwrap();
+        // Others may make it at the same time.
+        let own = stripped.with_extension(std::process::id().to_string());
+        let strip = Command::new("strip").arg("-o").args([&own, &whole]).status().unwrap();
+        assert!(strip.success());
+        fs::rename(own, &stripped).unwrap();
+    }
+    stripped
+}
+
 /// A copy of an example, to deploy without touching it.
 pub fn example(env: &TestEnv, name: &str) {
     for file in walkdir::WalkDir::new(repository().join("examples").join(name)) {

@@ -1,5 +1,6 @@
 //! Calls on `aws`: jobs and functions run by a stand-in, and what is kept of them in the bucket.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +14,7 @@ use vdeploy_runtime::function::{Entry, FunctionSpec};
 
 use super::standin::{ACCOUNT, Aws, REGION, worker};
 use crate::env::{Ran, TestEnv, eventually, repository, sh, signal};
+use crate::examples::stripped;
 
 /// Programs of this machine serve as jobs and as functions.
 pub(super) const PROCESSES: &str = "process";
@@ -28,12 +30,20 @@ pub(super) fn standin(env: &TestEnv, jobs: &str) -> Option<Aws> {
 
 /// The same with another worker program.
 pub(super) fn standin_of(env: &TestEnv, jobs: &str, worker: &Path) -> Option<Aws> {
-    let worker = worker.display().to_string();
-    let aws = Aws::start_with(env, |command| {
-        command.env("STANDIN_JOBS", jobs).env("VDEPLOY_WORKER", &worker);
-    })?;
-    prepare(&aws, "none", &worker);
+    let variables = [("STANDIN_JOBS", OsStr::new(jobs)), ("VDEPLOY_WORKER", worker.as_os_str())];
+    let aws = Aws::start_with(env, &variables)?;
+    prepare(&aws, "none", &worker.display().to_string());
     Some(aws)
+}
+
+/// Variables of a stand-in whose jobs run in containers of an engine: from where those are, this
+/// machine's own address is another.
+pub(super) fn contained(engine: &OsStr) -> [(&'static str, &OsStr); 3] {
+    [
+        ("STANDIN_JOBS", OsStr::new("docker")),
+        ("DOCKER_HOST", engine),
+        ("STANDIN_INSIDE", OsStr::new("10.0.2.2")),
+    ]
 }
 
 /// Makes what a deploy would: job definitions of `image` in which `worker` is found.
@@ -197,19 +207,14 @@ fn a_clip_is_transcoded_by_a_job_in_a_container_that_was_made_here() {
     let dockerfile = "FROM vdeploy-standin:ffmpeg\nCOPY vdeploy-runtime /usr/local/bin/\n";
     let dockerfile = env.write("image/Dockerfile", dockerfile);
     let context = dockerfile.parent().unwrap();
-    std::fs::copy(worker(), context.join("vdeploy-runtime")).unwrap();
+    std::fs::copy(stripped("vdeploy-runtime"), context.join("vdeploy-runtime")).unwrap();
     let build = Command::new("docker")
         .args(["build", "--quiet", "--tag", "vdeploy-test:calls"])
         .arg(context)
         .env("DOCKER_HOST", &host)
         .output();
     assert!(build.unwrap().status.success());
-    let start = |command: &mut Command| {
-        // From where the containers are, this machine's own address is another.
-        command.env("STANDIN_JOBS", "docker").env("DOCKER_HOST", &host);
-        command.env("STANDIN_INSIDE", "10.0.2.2");
-    };
-    let Some(aws) = Aws::start_with(&env, start) else { return };
+    let Some(aws) = Aws::start_with(&env, &contained(OsStr::new(&host))) else { return };
     prepare(&aws, "vdeploy-test:calls", "vdeploy-runtime");
     publish_transcode(&aws);
     clip(&env, "clip.mp4");

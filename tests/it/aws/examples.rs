@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::yard::Yard;
-use crate::examples::{example, program};
+use crate::examples::{example, stripped};
 
 /// The app of examples/NAME on `aws`, with images that start from what there is here.
 fn yard(name: &'static str) -> Option<Yard> {
@@ -51,16 +51,16 @@ fn a_handler_in_python() {
 fn a_handler_in_rust() {
     let Some(yard) = yard("rust-handler") else { return };
     let binary = yard.env.write("target/release/rust-handler", "");
-    fs::copy(program("rust-handler"), binary).unwrap();
+    fs::copy(stripped("rust-handler"), binary).unwrap();
     comes_and_goes(&yard);
 }
 
 #[test]
 fn reels() {
     let Some(yard) = yard("reel-studio") else { return };
-    let prod = yard.aws.vdeploy(&yard.env, "plan -e prod").exits(0).stdout;
+    let prod = yard.alone("plan -e prod").exits(0).stdout;
     assert!(prod.contains("g6.xlarge") && prod.contains("batch (it needs a GPU)"), "{prod}");
-    let main = yard.aws.vdeploy(&yard.env, "plan").exits(0).stdout;
+    let main = yard.alone("plan").exits(0).stdout;
     assert!(!main.contains("g6.xlarge") && main.contains("lambda"), "{main}");
     comes_and_goes(&yard);
 }

@@ -25,7 +25,7 @@ image = "box"
 fn an_image_is_built_and_pushed_once_and_run_by_its_digest() {
     let Some(yard) = Yard::new("yard") else { return };
     yard.manifest(APP);
-    let plan = yard.aws.vdeploy(&yard.env, "plan").exits(0).stdout;
+    let plan = yard.alone("plan").exits(0).stdout;
     assert!(plan.contains("+ image.box") && plan.contains("+ repository.box"), "{plan}");
     assert!(!plan.contains("unused"), "no function runs in it:\n{plan}");
     assert!(yard.built().is_empty(), "a plan builds nothing");
@@ -44,7 +44,7 @@ fn an_image_is_built_and_pushed_once_and_run_by_its_digest() {
     assert_eq!(yard.vdeploy("call job").exits(0).json()["mood"], "calm");
     yard.docker(&format!("rmi --force {}", named[0])).exits(0);
 
-    let again = yard.aws.vdeploy(&yard.env, "deploy -y").exits(0);
+    let again = yard.alone("deploy -y").exits(0);
     assert!(again.stderr.contains("No changes."), "without an engine: {}", again.stderr);
 
     yard.manifest(&APP.replace("calm", "bright"));
@@ -55,7 +55,7 @@ fn an_image_is_built_and_pushed_once_and_run_by_its_digest() {
     assert_ne!(both.last(), named.last(), "the function has the new image");
 
     // Going back takes no engine: the image of the version before is still where it was.
-    yard.aws.vdeploy(&yard.env, "app rollback -y").exits(0);
+    yard.alone("app rollback -y").exits(0);
     assert_eq!(yard.named().last(), named.last());
     yard.vdeploy("destroy -y").exits(0);
     assert_eq!(yard.aws.everything(), Vec::<String>::new());
@@ -70,13 +70,13 @@ fn an_image_that_was_removed_from_its_repository_comes_back() {
         "ecr = client('ecr')\n\
          ecr.delete_repository(repositoryName='vdeploy/main/harbour/box', force=True)\n",
     );
-    let plan = yard.aws.vdeploy(&yard.env, "plan").exits(0).stdout;
+    let plan = yard.alone("plan").exits(0).stdout;
     for id in ["repository.box", "image.box"] {
         let made = plan.lines().find(|line| line.contains(&format!("+ {id}")));
         assert!(made.is_some_and(|line| line.contains("removed outside")), "{id}:\n{plan}");
     }
     yard.vdeploy("deploy -y").exits(0);
-    let after = yard.aws.vdeploy(&yard.env, "plan --detailed-exitcode");
+    let after = yard.alone("plan --detailed-exitcode");
     assert_eq!(after.code, 0, "{}", after.stdout);
     yard.vdeploy("destroy -y").exits(0);
 }
@@ -110,8 +110,7 @@ fn a_repository_that_is_brought_along_gets_images_and_stays() {
 fn what_keeps_an_image_from_its_repository_is_said_and_made_good_later() {
     let Some(yard) = Yard::new("strait") else { return };
     yard.manifest(APP);
-    let without =
-        yard.aws.command(&yard.env, "deploy -y").env("DOCKER_HOST", "unix:///nowhere").output();
+    let without = yard.command("deploy -y").env("DOCKER_HOST", "unix:///nowhere").output();
     let without = ran(without.unwrap()).exits(4);
     assert!(without.stderr.contains("image.box failed"), "{}", without.stderr);
     assert!(
@@ -123,11 +122,11 @@ fn what_keeps_an_image_from_its_repository_is_said_and_made_good_later() {
     let denied = yard.vdeploy("deploy -y").exits(1);
     assert!(denied.stderr.contains("allow `ecr:GetAuthorizationToken`"), "{}", denied.stderr);
     yard.aws.ask("deny");
-    let mut dying = yard.aws.command(&yard.env, "deploy -y");
+    let mut dying = yard.command("deploy -y");
     dying.env("DOCKER_HOST", &yard.engine).env("VDEPLOY_FAILPOINT", "image-pushed");
     assert_eq!(ran(dying.output().unwrap()).code, -1);
     // It is there, so no engine is asked for it.
-    yard.aws.vdeploy(&yard.env, "deploy -y").exits(0);
+    yard.alone("deploy -y").exits(0);
     yard.vdeploy("destroy -y").exits(0);
     assert_eq!(yard.aws.everything(), Vec::<String>::new());
 }

@@ -1,9 +1,16 @@
 //! The stand-in for AWS that tests/standin/aws makes of moto, one for each test.
 
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
 
 use crate::env::{Ran, TestEnv, eventually, ran, repository};
 
@@ -17,34 +24,31 @@ pub const ACCOUNT: &str = "123456789012";
 pub const SECRETS: [&str; 5] =
     [ACCOUNT, "AKIATESTTESTTEST", "test-secret-access-key", "auth-token", "hunter2-of-the-test"];
 
-/// A running stand-in; it ends with the test.
+/// A running stand-in; it ends with the test, which closes the connection.
 pub struct Aws {
-    child: Child,
+    _connection: UnixStream,
     pub address: String,
 }
 
 impl Aws {
     /// Starts one in `env`, or says in a line why there is none.
     pub fn start(env: &TestEnv) -> Option<Aws> {
-        Aws::start_with(env, |_| {})
+        Aws::start_with(env, &[])
     }
 
-    /// Starts one whose process was changed before it runs.
-    pub fn start_with(env: &TestEnv, change: impl FnOnce(&mut Command)) -> Option<Aws> {
-        let python = python();
-        if !python.exists() {
+    /// Starts one with more variables than this process has.
+    pub fn start_with(env: &TestEnv, variables: &[(&str, &OsStr)]) -> Option<Aws> {
+        if !python().exists() {
             eprintln!("skipped: there is no stand-in for AWS; `tests/tools` installs it");
             return None;
         }
         let address = env.user_home().join("aws-address");
-        let server = repository().join("tests/standin/aws/server.py");
-        let mut command = Command::new(python);
-        command.arg(server).arg(&address).stdin(Stdio::piped()).stderr(Stdio::null());
-        change(&mut command);
-        let child = command.spawn().expect("the stand-in starts");
+        let asked = json!({ "env": with(variables), "port_file": address });
+        let mut connection = connected();
+        writeln!(connection, "{asked}").expect("it reads");
         eventually(|| address.exists());
         let address = std::fs::read_to_string(address).expect("an address");
-        Some(Aws { child, address })
+        Some(Aws { _connection: connection, address })
     }
 
     /// Starts one whose jobs and functions are programs of this machine.
@@ -53,10 +57,13 @@ impl Aws {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = worker.parent().map(Path::to_owned).into_iter();
         let path = std::env::join_paths(folders.chain(std::env::split_paths(&path)));
-        Aws::start_with(env, |command| {
-            command.env("STANDIN_JOBS", "process").env("VDEPLOY_WORKER", &worker);
-            command.env("PATH", path.expect("folders of a path"));
-        })
+        let path = path.expect("folders of a path");
+        let variables = [
+            ("STANDIN_JOBS", OsStr::new("process")),
+            ("VDEPLOY_WORKER", worker.as_os_str()),
+            ("PATH", &path),
+        ];
+        Aws::start_with(env, &variables)
     }
 
     /// A `vdeploy` command that has credentials for it, and `aws` as its target.
@@ -88,43 +95,74 @@ impl Aws {
 
     /// Asks the stand-in itself, such as `faults?share=0.1`.
     pub fn ask(&self, what: &str) -> String {
-        let host = self.address.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(host).expect("the stand-in listens");
-        write!(stream, "GET /standin/{what} HTTP/1.0\r\nHost: {host}\r\n\r\n").expect("it reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
+        self.say(what, "")
     }
 
     /// How often each operation was asked for.
-    pub fn requests(&self) -> serde_json::Value {
+    pub fn requests(&self) -> Value {
         serde_json::from_str(&self.ask("requests")).expect("a table")
     }
 
     /// Everything that is there, as boto3 alone sees it.
     pub fn everything(&self) -> Vec<String> {
-        let script = repository().join("tests/standin/aws/left.py");
-        let listed =
-            self.python(&[script.display().to_string(), self.address.clone(), REGION.into()]);
-        listed.lines().map(str::to_owned).collect()
+        self.ask("everything").lines().map(str::to_owned).collect()
     }
 
-    /// Runs lines of Python that find boto3's clients in `client("service")`.
+    /// Runs lines of Python that find boto3's clients in `client("service")`; what they print.
     pub fn boto3(&self, lines: &str) -> String {
-        let address = &self.address;
-        let client = format!(
-            "import boto3, json\ndef client(service):\n    return boto3.client(service, \
-             endpoint_url={address:?}, region_name={REGION:?}, aws_access_key_id='t', \
-             aws_secret_access_key='t')\n"
-        );
-        self.python(&["-c".into(), client + lines])
+        self.say("python", lines)
     }
 
-    fn python(&self, args: &[String]) -> String {
-        let output = Command::new(python()).args(args).output().expect("python starts");
-        let ran = ran(output).exits(0);
-        ran.stdout
+    fn say(&self, what: &str, body: &str) -> String {
+        let host = self.address.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).expect("the stand-in listens");
+        let size = body.len();
+        write!(
+            stream,
+            "POST /standin/{what} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {size}\r\n\r\n{body}"
+        )
+        .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
+        assert!(head.contains(" 200 "), "{body}");
+        body.to_owned()
     }
+}
+
+/// This process's variables and these.
+fn with(variables: &[(&str, &OsStr)]) -> BTreeMap<String, String> {
+    let ours = std::env::vars_os();
+    let more = variables.iter().map(|(name, value)| (name.into(), value.into()));
+    let text = |text: OsString| text.into_string().expect("variables are text");
+    ours.chain(more).map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// A connection to what makes stand-ins, which the first test starts.
+fn connected() -> UnixStream {
+    let folder = repository().join("target/standin");
+    let socket = folder.join("aws.sock");
+    UnixStream::connect(&socket).unwrap_or_else(|_| {
+        let lock = File::create(folder.join("aws.lock")).expect("a lock");
+        lock.lock().expect("one at a time");
+        UnixStream::connect(&socket).unwrap_or_else(|_| started(&socket))
+    })
+}
+
+/// Starts what makes stand-ins, which outlives this test.
+fn started(socket: &Path) -> UnixStream {
+    let mut maker = Command::new(python());
+    maker.arg(repository().join("tests/standin/aws/warm.py")).arg(socket).process_group(0);
+    maker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut maker = maker.spawn().expect("python starts");
+    let mut connection = None;
+    eventually(|| {
+        let ended = maker.try_wait().expect("it is ours");
+        assert!(ended.is_none(), "tests/standin/aws/warm.py ended: {ended:?}");
+        connection = UnixStream::connect(socket).ok();
+        connection.is_some()
+    });
+    connection.expect("a connection")
 }
 
 /// What a command did, which is to name neither an account nor a secret.
@@ -138,13 +176,6 @@ pub fn discreet(output: Output) -> Ran {
         }
     }
     ran
-}
-
-impl Drop for Aws {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// The worker program that was built with the tests.

@@ -1,9 +1,11 @@
 //! An account with a registry, and an engine that builds for it.
 
+use std::ffi::OsStr;
 use std::process::Command;
 
 use super::standin::{Aws, discreet};
 use crate::env::{Ran, TestEnv, ran, repository};
+use crate::examples::stripped;
 
 /// Where the stand-in's registry is, seen from the Docker daemon of tests.
 pub const REGISTRY: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
@@ -22,11 +24,9 @@ impl Yard {
         let engine = super::calls::docker()?;
         let env = TestEnv::new();
         let registry = repository().join("target/standin/registry-80");
-        let start = |command: &mut Command| {
-            command.env("STANDIN_JOBS", "docker").env("DOCKER_HOST", &engine);
-            command.env("STANDIN_INSIDE", "10.0.2.2").env("STANDIN_REGISTRY", registry);
-        };
-        let aws = Aws::start_with(&env, start)?;
+        let [jobs, host, inside] = super::calls::contained(OsStr::new(&engine));
+        let registry = ("STANDIN_REGISTRY", registry.as_os_str());
+        let aws = Aws::start_with(&env, &[jobs, host, inside, registry])?;
         Some(Yard { env, aws, engine, app })
     }
 
@@ -35,11 +35,23 @@ impl Yard {
         self.env.write("vdeploy.toml", format!("[app]\nname = \"{}\"\n{text}", self.app));
     }
 
-    /// Runs `vdeploy` where there is an engine.
+    /// A `vdeploy` command, where there is no engine.
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = self.aws.command(&self.env, line);
+        command.env("VDEPLOY_WORKER", stripped("vdeploy-runtime"));
+        command
+    }
+
+    /// Runs `vdeploy` where there is none, with words split at spaces.
+    #[track_caller]
+    pub fn alone(&self, line: &str) -> Ran {
+        discreet(self.command(line).output().unwrap())
+    }
+
+    /// Runs `vdeploy` where there is one.
     #[track_caller]
     pub fn vdeploy(&self, line: &str) -> Ran {
-        let mut command = self.aws.command(&self.env, line);
-        discreet(command.env("DOCKER_HOST", &self.engine).output().unwrap())
+        discreet(self.command(line).env("DOCKER_HOST", &self.engine).output().unwrap())
     }
 
     /// Runs `docker` with words split at spaces.

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::env::{Ran, TestEnv, ran};
+use crate::examples::stripped;
 use daemon::Daemon;
 
 /// A test's world with a Docker daemon.
@@ -36,6 +37,7 @@ impl Docked {
     pub fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = self.env.command(args);
         command.env("DOCKER_HOST", self.daemon.host());
+        command.env("VDEPLOY_WORKER", stripped("vdeploy-runtime"));
         command
     }
 
