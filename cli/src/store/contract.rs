@@ -241,7 +241,7 @@ mod standin {
             .spawn()
             .unwrap();
         while !address.exists() {
-            std::thread::yield_now();
+            std::thread::sleep(std::time::Duration::from_millis(5));
         }
         let address = std::fs::read_to_string(address).unwrap();
         Some(Standin { child, address, _dir: dir })
@@ -254,6 +254,7 @@ mod standin {
                 .region(Region::new("us-east-1"))
                 .credentials_provider(Credentials::new("t", "t", None, None, "test"))
                 .endpoint_url(&self.address)
+                .http_client(vdeploy_runtime::aws::https())
                 .force_path_style(true)
                 .build();
             let client = aws_sdk_s3::Client::from_conf(config);

@@ -11,10 +11,28 @@ mod secrets;
 pub mod why;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{
+    RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, ConnectorBuilder, tls};
 
 pub use error::{AwsError, AwsErrorKind};
 use objects::Bucket;
+
+/// What speaks HTTPS to the services: as the SDK does by itself, through a proxy where the environment names
+/// one, but by the cryptography that other requests of this program use too.
+pub fn https() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let ring = tls::Provider::Rustls(CryptoMode::Ring);
+        let mut connector = ConnectorBuilder::default().tls_provider(ring);
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.build()
+    })
+}
 
 /// How the services of an account are reached. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -25,7 +43,7 @@ pub struct Aws {
 impl Aws {
     /// Credentials and the region as every AWS tool finds them; `region` goes before.
     pub async fn load(region: Option<String>) -> Self {
-        let loader = aws_config::defaults(BehaviorVersion::latest());
+        let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https());
         let loader = match region {
             Some(region) => loader.region(Region::new(region)),
             None => loader,
@@ -35,6 +53,10 @@ impl Aws {
 
     /// With a configuration that a program has made itself.
     pub fn of(config: SdkConfig) -> Self {
+        let config = match config.http_client() {
+            Some(_) => config,
+            None => config.into_builder().http_client(https()).build(),
+        };
         Aws { config }
     }
 

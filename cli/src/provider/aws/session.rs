@@ -1,5 +1,6 @@
 //! An account, a region and a bucket, and the way to each service.
 
+use aws_config::SdkConfig;
 use vdeploy_runtime::aws::layout::default_bucket;
 use vdeploy_runtime::aws::objects::Bucket;
 use vdeploy_runtime::aws::{Aws, AwsError, AwsErrorKind};
@@ -94,8 +95,9 @@ impl Session {
         self.aws.logs()
     }
 
-    pub(super) fn ec2(&self) -> aws_sdk_ec2::Client {
-        aws_sdk_ec2::Client::new(self.aws.config())
+    /// What clients are made from.
+    pub(super) fn config(&self) -> &SdkConfig {
+        self.aws.config()
     }
 
     pub(super) fn ecr(&self) -> aws_sdk_ecr::Client {

@@ -1,7 +1,5 @@
 //! What an app has in an account by its tags and names, whatever the state remembers.
 
-use aws_sdk_ec2::types::Filter;
-
 use super::session::Doing;
 use super::tags::belong;
 use super::{AwsProvider, CloudResult};
@@ -64,11 +62,8 @@ impl AwsProvider<'_> {
 
     async fn named_templates(&self) -> CloudResult<Vec<ResourceId>> {
         let prefix = self.names.name("", 128);
-        let filter = Filter::builder().name("tag:vdeploy:app").values(self.app).build();
-        let found = self.session.ec2().describe_launch_templates().filters(filter).send().await;
-        let found = found.doing(|| "look for launch templates".into())?;
-        let names =
-            found.launch_templates().iter().filter_map(|found| found.launch_template_name());
+        let found = self.launch_templates_tagged("vdeploy:app", self.app).await?;
+        let names = found.iter().map(String::as_str);
         Ok(after(&prefix, Kind::LaunchTemplate, names))
     }
 

@@ -8,8 +8,8 @@ use aws_sdk_s3::config::{
 };
 use tokio::sync::OnceCell;
 
-use crate::aws::Aws;
 use crate::aws::objects::Bucket;
+use crate::aws::{Aws, https};
 use crate::function::BucketMount;
 use crate::secret::{SecretError, SecretStore, SecretValue};
 use crate::storage::BucketFolder;
@@ -36,6 +36,7 @@ impl Mount {
         let mut config = match &self.spec.secret {
             Some(secret) => Builder::new()
                 .behavior_version(BehaviorVersion::latest())
+                .http_client(https())
                 .region(Region::new(ANY_REGION))
                 .credentials_provider(self.credentials(secret)?),
             None => Builder::from(own.get_or_init(|| Aws::load(None)).await.config()),
