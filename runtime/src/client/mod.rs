@@ -1,6 +1,7 @@
 //! Finding deployed functions by name and calling them: what the command line, programs and
 //! handlers use.
 
+mod error;
 mod files;
 mod function;
 mod handle;
@@ -9,13 +10,13 @@ mod memory;
 mod results;
 mod volume;
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
+pub use error::ClientError;
 pub(crate) use files::call_files;
 pub use files::{Sender, SentFiles, fetch};
 pub use function::Function;
@@ -27,104 +28,17 @@ pub use volume::Volume;
 use crate::args::ArgsSchema;
 use crate::aws::Aws;
 use crate::aws::catalog::AwsCatalog;
-use crate::catalog::{Catalog, CatalogError, Published};
+use crate::catalog::{Catalog, Published};
 use crate::dispatch::aws::AwsDispatcher;
 use crate::dispatch::local::{
-    Attendance, CallRecord, Difference, DispatchError, Interest, LocalDispatcher, Mode, NewCall,
-    Setup, Shortfall,
+    Attendance, CallRecord, DispatchError, Interest, LocalDispatcher, Mode, NewCall, Setup,
+    Shortfall,
 };
 use crate::dispatch::{Dispatcher, Told, What};
 use crate::process::ProcessId;
-use crate::settings::{Settings, SettingsError};
-use crate::storage::transfer::TransferError;
-use crate::storage::{VolumesError, check_remote};
-use crate::wire::{CallId, Failure, Outcome};
-
-/// Why a call could not be made or followed. That the function itself failed is an [`Outcome`].
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// No such function.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
-    /// The arguments are wrong.
-    #[error(transparent)]
-    Args(#[from] Failure),
-    /// The queue or its executor failed.
-    #[error(transparent)]
-    Dispatch(#[from] DispatchError),
-    /// An earlier run of the map was another one.
-    #[error("map `{map}` was run before with {difference}")]
-    DifferentMap {
-        /// The map's id.
-        map: String,
-        /// What differs.
-        difference: Difference,
-    },
-    /// No call has that id.
-    #[error("no call has the id `{0}`")]
-    NoSuchCall(CallId),
-    /// The settings of this process can't be used.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// The function failed.
-    #[error("call `{call}` failed: {failure}")]
-    Failed {
-        /// The call.
-        call: CallId,
-        /// Why.
-        failure: Failure,
-    },
-    /// The call was cancelled.
-    #[error("call `{0}` was cancelled")]
-    Cancelled(CallId),
-    /// What was given isn't JSON, or a result isn't what the caller wants.
-    #[error("{what} doesn't fit")]
-    Type {
-        /// The arguments or the result of something.
-        what: String,
-        /// What doesn't fit.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// There is no such volume, or it can't be opened.
-    #[error(transparent)]
-    Volume(#[from] VolumesError),
-    /// Files could not be moved in or out of a volume.
-    #[error("can't transfer `{path}`")]
-    Transfer {
-        /// What was to be moved.
-        path: String,
-        /// Why not.
-        #[source]
-        source: TransferError,
-    },
-    /// A path isn't one, or nothing can be done with what is there.
-    #[error("can't use `{path}`")]
-    Path {
-        /// The path.
-        path: String,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl ClientError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Catalog(error) => error.hint(),
-            Self::Settings(error) => error.hint(),
-            Self::Dispatch(DispatchError::Aws(error)) => error.hint(),
-            Self::Args(failure) | Self::Failed { failure, .. } => failure.hint.clone(),
-            Self::DifferentMap { .. } => {
-                Some("give the map the same function and inputs, or a new id".into())
-            }
-            Self::NoSuchCall(_) => Some("list the calls there are: `vdeploy calls ls`".into()),
-            _ => None,
-        }
-    }
-}
+use crate::settings::Settings;
+use crate::storage::check_remote;
+use crate::wire::{CallId, Outcome};
 
 /// How a call is made, beside its arguments.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use futures::{StreamExt, TryStreamExt};
 use vdeploy_runtime::client::{Sender, SentFiles};
 
-use super::Prepared;
+use super::inputs::Prepared;
 use crate::error::{CliError, Result};
 
 /// Inputs whose files are on their way at the same time.

@@ -1,7 +1,7 @@
 //! A client of EC2's query API for the few actions that are used, on the SDK's own runtime: its credentials,
 //! signatures, time limits and retries.
 //!
-//! The SDK's crate for EC2 is generated from a model of some 700 actions: it took a third of the whole
+//! The SDK's crate for EC2 is generated from a model of some 700 actions: it took a fifth of the time of a
 //! build, for eight of them. Names are those of the "Amazon EC2 API Reference", version 2016-11-15.
 
 use std::fmt;
