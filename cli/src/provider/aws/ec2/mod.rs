@@ -50,6 +50,7 @@ impl AwsProvider<'_> {
         let name = &template.name;
         let tags = self.tags(&Resource::LaunchTemplate(template.clone()).id());
         let mut request = with_data("CreateLaunchTemplate", template)
+            .once()
             .with("TagSpecification.1.ResourceType", "launch-template");
         for (number, (key, value)) in (1..).zip(tags.pairs()) {
             request = request
@@ -66,9 +67,11 @@ impl AwsProvider<'_> {
             return Err(CloudError::NotOurs(format!("launch template `{name}`")));
         }
         let changing = || format!("change launch template `{name}`");
-        let made = self.ec2(with_data("CreateLaunchTemplateVersion", template), changing).await?;
+        let request = with_data("CreateLaunchTemplateVersion", template).once();
+        let made = self.ec2(request, changing).await?;
         let version = made.text("launchTemplateVersion/versionNumber").unwrap_or("1");
         let request = Request::new("ModifyLaunchTemplate")
+            .once()
             .with("LaunchTemplateName", name)
             .with("SetDefaultVersion", version);
         self.ec2(request, changing).await.map(drop)
