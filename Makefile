@@ -12,10 +12,11 @@ demo: tools
 	$(CARGO) build --release --workspace --bins
 	tests/demo "$(VIDEO)"
 
-# What tests need is fetched and made while the compiler works.
+# What tests need is fetched and made while the compiler works. Without `make -j`, which would share its jobs
+# with cargo.
 test:
 	tests/tools compiler
-	$(MAKE) -j2 machine code
+	$(MAKE) machine & machine=$$!; $(MAKE) code; code=$$?; wait $$machine && exit $$code
 	if command -v cargo-nextest >/dev/null; then \
 	  $(CARGO) nextest run --workspace --no-fail-fast; \
 	else \

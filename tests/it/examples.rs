@@ -1,6 +1,7 @@
 //! The projects in examples/, as a reader would use them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,10 +25,12 @@ pub fn stripped(name: &str) -> PathBuf {
     if modified(&stripped) < modified(&whole) {
         fs::create_dir_all(stripped.parent().unwrap()).unwrap();
         // Others may make it at the same time.
-        let own = stripped.with_extension(std::process::id().to_string());
-        let strip = Command::new("strip").arg("-o").args([&own, &whole]).status().unwrap();
+        let mut own = tempfile::Builder::new();
+        own.permissions(fs::Permissions::from_mode(0o755));
+        let own = own.tempfile_in(stripped.parent().unwrap()).unwrap();
+        let strip = Command::new("strip").arg("-o").args([own.path(), &whole]).status().unwrap();
         assert!(strip.success());
-        fs::rename(own, &stripped).unwrap();
+        own.persist(&stripped).unwrap();
     }
     stripped
 }

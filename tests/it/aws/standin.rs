@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,8 @@ pub const SECRETS: [&str; 5] =
 pub struct Aws {
     _connection: UnixStream,
     pub address: String,
+    /// What shows that requests come from this test.
+    token: String,
 }
 
 impl Aws {
@@ -43,12 +47,20 @@ impl Aws {
             return None;
         }
         let address = env.user_home().join("aws-address");
-        let asked = json!({ "env": with(variables), "port_file": address });
+        let token = format!("{:032x}", rand::random::<u128>());
+        let mut env = with(variables);
+        env.insert("STANDIN_TOKEN".into(), token.clone());
+        let asked = json!({ "env": env, "port_file": address });
         let mut connection = connected();
         writeln!(connection, "{asked}").expect("it reads");
-        eventually(|| address.exists());
+        connection.set_nonblocking(true).expect("a socket");
+        eventually(|| {
+            let ended = matches!(connection.read(&mut [0]), Ok(0));
+            assert!(!ended, "the stand-in ended: {}", log().display());
+            address.exists()
+        });
         let address = std::fs::read_to_string(address).expect("an address");
-        Some(Aws { _connection: connection, address })
+        Some(Aws { _connection: connection, address, token })
     }
 
     /// Starts one whose jobs and functions are programs of this machine.
@@ -116,10 +128,11 @@ impl Aws {
     fn say(&self, what: &str, body: &str) -> String {
         let host = self.address.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).expect("the stand-in listens");
-        let size = body.len();
+        let (size, token) = (body.len(), &self.token);
         write!(
             stream,
-            "POST /standin/{what} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {size}\r\n\r\n{body}"
+            "POST /standin/{what} HTTP/1.0\r\nHost: {host}\r\nX-Standin-Token: {token}\r\n\
+             Content-Length: {size}\r\n\r\n{body}"
         )
         .expect("it reads");
         let mut answer = String::new();
@@ -130,20 +143,34 @@ impl Aws {
     }
 }
 
-/// This process's variables and these.
+/// This process's variables, those that are text, and these.
 fn with(variables: &[(&str, &OsStr)]) -> BTreeMap<String, String> {
     let ours = std::env::vars_os();
     let more = variables.iter().map(|(name, value)| (name.into(), value.into()));
-    let text = |text: OsString| text.into_string().expect("variables are text");
-    ours.chain(more).map(|(name, value)| (text(name), text(value))).collect()
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    ours.chain(more).filter_map(text).collect()
+}
+
+/// What stand-ins say.
+fn log() -> PathBuf {
+    repository().join("target/standin/aws.log")
 }
 
 /// A connection to what makes stand-ins, which the first test starts.
 fn connected() -> UnixStream {
-    let folder = repository().join("target/standin");
-    let socket = folder.join("aws.sock");
+    // A socket's path has room for some hundred characters, and a repository may be deep down.
+    let mut hasher = DefaultHasher::new();
+    repository().hash(&mut hasher);
+    let user = rustix::process::getuid().as_raw();
+    let folder = format!("vdeploy-standin-{user}-{:016x}", hasher.finish());
+    let folder = std::env::temp_dir().join(folder);
+    // That it is another user's is told by the connection.
+    let _ = DirBuilder::new().mode(0o700).create(&folder);
+    let socket = folder.join("aws");
     UnixStream::connect(&socket).unwrap_or_else(|_| {
-        let lock = File::create(folder.join("aws.lock")).expect("a lock");
+        let lock = File::create(folder.join("lock")).expect("a lock");
         lock.lock().expect("one at a time");
         UnixStream::connect(&socket).unwrap_or_else(|_| started(&socket))
     })
@@ -153,7 +180,8 @@ fn connected() -> UnixStream {
 fn started(socket: &Path) -> UnixStream {
     let mut maker = Command::new(python());
     maker.arg(repository().join("tests/standin/aws/warm.py")).arg(socket).process_group(0);
-    maker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let log = File::options().append(true).create(true).open(log()).expect("a log");
+    maker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     let mut maker = maker.spawn().expect("python starts");
     let mut connection = None;
     eventually(|| {

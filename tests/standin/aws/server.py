@@ -26,7 +26,8 @@ What tests ask of it beside AWS:
 - /standin/fire?schedule=NAME does what EventBridge Scheduler does when the time of a schedule comes.
 - /standin/hold?puts=3 leaves all but the next three PUTs to S3 without an answer; puts=-1 lets all pass again.
 - /standin/python runs lines of Python, the request's body, with boto3's clients as `client("service")`,
-  and answers what they print; /standin/everything lists what the account has.
+  and answers what they print, for those who send STANDIN_TOKEN as `X-Standin-Token`;
+  /standin/everything lists what the account has.
 - /standin/requests says how often each operation was asked for, and how many bytes came out of S3.
 
 It is a model of AWS made from its documents: it tests vdeploy's handling and is no evidence about AWS.
@@ -45,8 +46,9 @@ import time
 import traceback
 import urllib.parse
 
-os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
-os.environ.setdefault("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "1")
+# What moto reads of its environment.
+SETTINGS = {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "1"}
+os.environ.update({**SETTINGS, **os.environ})
 
 import moto.server
 from werkzeug.serving import make_server
@@ -101,6 +103,9 @@ def application(inner):
         if path.startswith("/standin/"):
             query = dict(urllib.parse.parse_qsl(environ.get("QUERY_STRING", "")))
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode()
+            token = os.environ.get("STANDIN_TOKEN")
+            if path == "/standin/python" and environ.get("HTTP_X_STANDIN_TOKEN") != (token or object()):
+                return refuse(start_response, "standin", "403 Forbidden", "AccessDenied", "who are you?")
             return answered(start_response, path, query, body)
         asked = operation(environ)
         REQUESTS[asked.split(" ")[0]] += 1

@@ -5,7 +5,7 @@
 
 Listens on SOCKET, a Unix socket. A client sends one line of JSON, `{"env": {…}, "port_file": "…"}`, and
 gets the stand-in that `server.py PORT_FILE` with these variables would be; it ends when the client closes
-the connection. Nobody asked for a minute: it ends.
+the connection. When nobody has asked for a minute, or the stand-in's own code was changed, it ends.
 """
 import gc
 import json
@@ -17,7 +17,17 @@ import signal
 import socket
 import sys
 
-import server  # first: it sets what moto reads when it is loaded
+SOURCES = pathlib.Path(__file__).parent
+
+
+def newest():
+    """When the stand-in's own code was changed last."""
+    return max(file.stat().st_mtime_ns for file in SOURCES.glob("*.py"))
+
+
+LOADED = newest()
+
+import server  # first: it says what of moto is loaded
 
 import docker
 import moto.server
@@ -27,29 +37,30 @@ import observer
 
 IDLE = 60  # seconds
 SERVICES = ("batch", "ec2", "ecr", "iam", "lambda", "logs", "s3", "scheduler", "secretsmanager", "sts")
-SOURCES = pathlib.Path(__file__).parent
 
 
 def main():
-    path = sys.argv[1]
+    path = pathlib.Path(sys.argv[1])
     listener = socket.socket(socket.AF_UNIX)
-    pathlib.Path(path).unlink(missing_ok=True)
-    listener.bind(path)
+    path.unlink(missing_ok=True)
+    listener.bind(str(path))
+    own = path.stat().st_ino
     # Clients may come while this is loading.
     listener.listen(64)
-    loaded, app = newest(), load()
+    app = load()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while select.select([listener], [], [], IDLE)[0]:
-        fork(listener, app, fresh=newest() == loaded)
-    os.unlink(path)
+    while newest() == LOADED and waiting(listener, IDLE):
+        fork(listener, app)
+    # Another may have taken its place.
+    if path.exists() and path.stat().st_ino == own:
+        path.unlink()
     # Whoever came before that isn't left without one.
-    while select.select([listener], [], [], 0)[0]:
-        fork(listener, app, fresh=newest() == loaded)
+    while waiting(listener, 0):
+        fork(listener, app)
 
 
-def newest():
-    """When the stand-in's own code was changed last."""
-    return max(file.stat().st_mtime_ns for file in SOURCES.glob("*.py"))
+def waiting(listener, seconds):
+    return bool(select.select([listener], [], [], seconds)[0])
 
 
 def load():
@@ -65,7 +76,7 @@ def load():
     return app
 
 
-def fork(listener, app, fresh):
+def fork(listener, app):
     connection, _ = listener.accept()
     if os.fork():
         connection.close()
@@ -76,8 +87,8 @@ def fork(listener, app, fresh):
     # The stand-in ends with its standard input, which is the connection.
     os.dup2(connection.fileno(), 0)
     os.environ.clear()
-    os.environ.update(asked["env"])
-    if not fresh:
+    os.environ.update({**server.SETTINGS, **asked["env"]})
+    if newest() != LOADED:
         os.execv(sys.executable, [sys.executable, str(SOURCES / "server.py"), asked["port_file"]])
     mock_random.seed()
     random.seed()
