@@ -11,7 +11,8 @@ use self::explain::Explainer;
 use crate::storage::FileRef;
 use crate::wire::{Failure, FailureKind};
 
-/// The keyword of a schema by which a handler says that it reads only parts of a file.
+/// The keyword of a schema by which a handler says that it reads only parts of a file: `true`, or the name of
+/// the argument that has it do so.
 pub(crate) const RANGED: &str = "x-ranged";
 /// The keyword by which a handler says that it gets a file from an address of the web itself, and
 /// keeps it from call to call.
@@ -53,6 +54,24 @@ pub struct FileArgument {
     pub ranged: bool,
     /// Whoever reads it gets it from an address of the web itself.
     pub fetched: bool,
+}
+
+/// Files that were found, and the arguments they were found in.
+struct Found<'v> {
+    args: &'v Value,
+    files: Vec<FileArgument>,
+}
+
+impl Found<'_> {
+    /// Whether a file's schema has a keyword that holds: always, or as soon as an argument is given.
+    fn says(&self, schema: &Value, keyword: &str) -> bool {
+        match schema.get(keyword) {
+            Some(Value::String(argument)) => {
+                self.args.get(argument).is_some_and(|value| !value.is_null())
+            }
+            value => value == Some(&Value::Bool(true)),
+        }
+    }
 }
 
 impl<'a> ArgsSchema<'a> {
@@ -115,18 +134,18 @@ impl<'a> ArgsSchema<'a> {
 
     /// The arguments in `args` that name files, wherever the schema puts them.
     pub fn files(&self, args: &Value) -> Vec<FileArgument> {
-        let mut found = Vec::new();
+        let mut found = Found { args, files: Vec::new() };
         self.find_files(&self.schema, args, &mut String::new(), &mut found);
-        found
+        found.files
     }
 
     /// Whether there is an argument `output` that names a file to write.
     pub fn takes_output(&self) -> bool {
         let path = Value::String("file".into());
         let found = |schema| {
-            let mut found = Vec::new();
+            let mut found = Found { args: &Value::Null, files: Vec::new() };
             self.find_files(schema, &path, &mut String::new(), &mut found);
-            found.iter().any(|file| file.direction == Direction::Output)
+            found.files.iter().any(|file| file.direction == Direction::Output)
         };
         self.property("output").is_some_and(found)
     }
@@ -164,7 +183,7 @@ impl<'a> ArgsSchema<'a> {
         schema: &Value,
         value: &Value,
         pointer: &mut String,
-        found: &mut Vec<FileArgument>,
+        found: &mut Found<'_>,
     ) {
         let schema = self.deref(schema);
         let direction = match schema.get("format").and_then(Value::as_str) {
@@ -173,9 +192,8 @@ impl<'a> ArgsSchema<'a> {
             _ => None,
         };
         if let (Some(direction), Value::String(_)) = (direction, value) {
-            let says = |keyword| schema.get(keyword).is_some_and(|value| *value == true);
-            let (ranged, fetched) = (says(RANGED), says(FETCHED));
-            found.push(FileArgument { pointer: pointer.clone(), direction, ranged, fetched });
+            let (ranged, fetched) = (found.says(schema, RANGED), found.says(schema, FETCHED));
+            found.files.push(FileArgument { pointer: pointer.clone(), direction, ranged, fetched });
             return;
         }
         for branch in ["anyOf", "oneOf", "allOf"] {
@@ -208,7 +226,7 @@ impl<'a> ArgsSchema<'a> {
         value: &Value,
         step: &str,
         pointer: &mut String,
-        found: &mut Vec<FileArgument>,
+        found: &mut Found<'_>,
     ) {
         let length = pointer.len();
         pointer.push('/');

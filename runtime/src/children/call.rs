@@ -68,6 +68,15 @@ impl Call {
         self
     }
 
+    /// Files that the calls make without a place of their own are brought to where this handler runs, if
+    /// they ran elsewhere, and named there in results; they are there until the attempt ends. On one
+    /// machine they are there anyway.
+    #[must_use]
+    pub fn bring_files(mut self) -> Self {
+        self.settings.files = true;
+        self
+    }
+
     /// Calls it and waits for its result. Dropped before that, the call is cancelled.
     pub fn call<R: DeserializeOwned + Send>(
         self,

@@ -252,7 +252,8 @@ async fn put(folder: &BucketFolder, local: &Path, remote: &VolumePath) -> Result
     checked(copied, &local)
 }
 
-async fn get(
+/// Brings a file or folder of a bucket to a place on this machine.
+pub(crate) async fn get(
     folder: &BucketFolder,
     remote: &VolumePath,
     local: &Path,
@@ -301,7 +302,8 @@ fn checked(
     }
 }
 
-fn rename(value: &mut Value, was: &str, is: &str) {
+/// Calls a file otherwise, wherever `value` names it.
+pub(crate) fn rename(value: &mut Value, was: &str, is: &str) {
     match value {
         Value::String(text) if text == was => is.clone_into(text),
         Value::Array(items) => items.iter_mut().for_each(|item| rename(item, was, is)),

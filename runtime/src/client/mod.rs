@@ -17,8 +17,8 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 pub use error::ClientError;
-pub(crate) use files::call_files;
 pub use files::{Sender, SentFiles, fetch};
+pub(crate) use files::{call_files, get, rename};
 pub use function::Function;
 pub use handle::Call;
 pub use map::{Map, MapEvent, MapItem, MapOptions};

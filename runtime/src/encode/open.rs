@@ -1,16 +1,14 @@
 //! What handlers that encode begin with: the input, what it is, and what this machine can do to it.
 
-use std::path::PathBuf;
-
 use super::Coding;
 use super::inspect::inspect;
 use super::run::Work;
 use crate::ffmpeg::codec::VideoCodec;
+use crate::ffmpeg::input::Source;
 use crate::ffmpeg::probe::Media;
 use crate::function::Hardware;
 use crate::gpu::Capabilities;
 use crate::handler::Context;
-use crate::storage::InputFile;
 use crate::wire::Failure;
 
 /// An input that was looked at.
@@ -19,8 +17,8 @@ pub struct Opened<'a> {
     cx: &'a Context,
     /// What the caller called it.
     pub name: &'a str,
-    /// Where it is on this machine.
-    pub path: PathBuf,
+    /// Where it is read.
+    pub source: Source,
     /// What it is.
     pub media: Media,
     /// Whether a GPU is used.
@@ -30,21 +28,21 @@ pub struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    /// Brings `input` in and looks at it, and at the machine meanwhile. `keeps_hdr` is whether any
+    /// Looks at the input called `name`, and at the machine meanwhile. `keeps_hdr` is whether any
     /// result does.
     pub async fn of(
         cx: &'a Context,
-        input: &'a InputFile,
+        name: &'a str,
         coding: &Coding,
         (codecs, keeps_hdr): (&[VideoCodec], bool),
     ) -> Result<Self, Failure> {
-        let path = cx.files().input(input).await?;
-        let (name, hardware) = (input.as_str(), coding.hardware(cx));
+        let source = cx.files().source(name).await?;
+        let hardware = coding.hardware(cx);
         let (media, machine) = tokio::join!(
-            inspect(cx, name, &path, keeps_hdr),
+            inspect(cx, name, &source, keeps_hdr),
             Capabilities::learn(cx.tools(), hardware, codecs, cx.cancellation())
         );
-        Ok(Opened { cx, name, path, media: media?, hardware, machine: machine? })
+        Ok(Opened { cx, name, source, media: media?, hardware, machine: machine? })
     }
 
     /// Work on it; `verb` is what the handler does, as in "can't transcode".

@@ -270,8 +270,12 @@ mod tests {
             cx.tools().inspect(&input, "in", Count::Nothing, cx.cancellation()).await.unwrap();
         let args: Args = serde_json::from_value(json!({ "input": "in.mp4" })).unwrap();
         let output = folder.path().join("out.mp4");
-        let place =
-            Place { input: &input, name: "in.mp4", output: &output, container: Container::Mp4 };
+        let place = Place {
+            input: &crate::ffmpeg::input::Source::from(&input),
+            name: "in.mp4",
+            output: &output,
+            container: Container::Mp4,
+        };
         let planned = |hardware| plan::plan(&args, hardware, &media, &boasting(), place);
         let plan = planned(hardware).unwrap();
         assert!(plan.on_gpu());

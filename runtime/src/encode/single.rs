@@ -13,6 +13,7 @@ use super::verify::Verified;
 use super::{Coding, Plan, Verify};
 use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::ffmpeg::container::Container;
+use crate::ffmpeg::input::Source;
 use crate::ffmpeg::job::InputFormat;
 use crate::ffmpeg::probe::Count;
 use crate::function::Hardware;
@@ -23,8 +24,8 @@ use crate::wire::{Failure, FailureKind, Phase, Progress};
 /// Where things are.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// The input on this machine.
-    pub input: &'a Path,
+    /// The input.
+    pub input: &'a Source,
     /// What the caller called it.
     pub name: &'a str,
     /// Where to write.
@@ -79,8 +80,8 @@ pub fn container(
 }
 
 /// The input's name with the container's extension.
-pub fn default_name(input: &InputFile, container: Container) -> String {
-    let stem = Path::new(input.as_str()).file_stem().unwrap_or("output".as_ref());
+pub fn default_name(input: &str, container: Container) -> String {
+    let stem = Path::new(input).file_stem().unwrap_or("output".as_ref());
     format!("{}.{}", stem.to_string_lossy(), container.extension())
 }
 
@@ -116,8 +117,8 @@ pub async fn picture(cx: &Context, file: &InputFile) -> Result<Picture, Failure>
 /// What a handler is asked that makes one video of one.
 #[derive(Clone, Copy, Debug)]
 pub struct Order<'a> {
-    /// The video to read.
-    pub input: &'a InputFile,
+    /// The video to read, as the caller calls it.
+    pub input: &'a str,
     /// Where the result goes.
     pub output: Option<&'a OutputFile>,
     /// Only a part of the work.
@@ -160,8 +161,8 @@ pub async fn open<'a>(
 impl Single<'_> {
     /// Where things are.
     pub fn place(&self) -> Place<'_> {
-        let Opened { path, name, .. } = &self.opened;
-        Place { input: path, name, output: &self.target, container: self.container }
+        let Opened { source, name, .. } = &self.opened;
+        Place { input: source, name, output: &self.target, container: self.container }
     }
 
     /// Runs what is `planned` for the hardware that is wanted, or for the CPU if a GPU fails; has

@@ -105,6 +105,18 @@ pub enum Source {
     Loopback(Loopback),
 }
 
+impl<P: AsRef<Path> + ?Sized> From<&P> for Source {
+    fn from(path: &P) -> Self {
+        Source::File(path.as_ref().to_owned())
+    }
+}
+
+impl From<&Source> for Source {
+    fn from(source: &Source) -> Self {
+        source.clone()
+    }
+}
+
 impl Source {
     /// The options that belong before it.
     pub fn guards(&self) -> Vec<OsString> {

@@ -67,11 +67,11 @@ impl Tools {
     /// the picture is whole without it.
     pub async fn hdr_of_first_frame(
         &self,
-        path: &Path,
+        source: &Source,
         stream: u32,
         cancel: &CancellationToken,
     ) -> Option<HdrMetadata> {
-        let args = probe::first_frame_args(path, stream);
+        let args = probe::first_frame_args(source, stream);
         let json = exec::capture(&self.ffprobe, args, None, cancel).await.ok()?;
         probe::parse_first_frame(&json).ok()?
     }

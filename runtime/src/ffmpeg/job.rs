@@ -7,6 +7,7 @@ use super::codec::{AudioEncoder, Encoder, Speed, SubtitleCodec};
 use super::container::Container;
 use super::filter::Chain;
 use super::graph::{Graph, Link};
+use super::input;
 use super::pixel::HdrMetadata;
 
 /// One run of ffmpeg.
@@ -26,7 +27,7 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
     /// Where it is.
-    pub path: PathBuf,
+    pub file: input::Source,
     /// How it is read.
     pub format: InputFormat,
     /// Where its video is decoded.
@@ -44,10 +45,10 @@ pub struct Input {
 
 impl Input {
     /// The whole of a file, decoded on the CPU.
-    pub fn of(path: impl Into<PathBuf>) -> Self {
-        let path = path.into();
+    pub fn of(file: impl Into<input::Source>) -> Self {
+        let file = file.into();
         let (format, decode) = (InputFormat::Media, Decode::Software);
-        Input { path, format, decode, delay: None, seek: None, length: None, own_times: false }
+        Input { file, format, decode, delay: None, seek: None, length: None, own_times: false }
     }
 }
 

@@ -107,8 +107,8 @@ pub fn args(job: &PictureJob) -> Vec<OsString> {
     if job.keyframes_only {
         add(&["-skip_frame", "nokey"]);
     }
-    args.extend(input::guards());
-    args.extend([OsString::from("-i"), input::url(&job.input.path)]);
+    args.extend(job.input.file.guards());
+    args.extend([OsString::from("-i"), job.input.file.url()]);
     args.extend(output(job));
     args
 }

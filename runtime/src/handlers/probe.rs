@@ -152,7 +152,7 @@ impl Handler for Probe {
     const ABOUT: &'static str = "Says what a media file is: streams, formats, metadata, frames.";
 
     async fn run(&self, cx: Context, args: Args) -> Result<Output, Failure> {
-        let source = cx.files().source(&args.input).await?;
+        let source = cx.files().source(args.input.as_str()).await?;
         cx.progress(Progress { phase: Phase::Processing, ..Progress::default() });
         let count = if args.count_frames { Count::Frames } else { Count::Nothing };
         let media =

@@ -115,11 +115,11 @@ impl Files {
 
     /// Where to read an input of which parts are enough: a file of this machine, or one that is
     /// brought as it is read.
-    pub async fn source(&self, file: &RangedFile) -> Result<Source, Failure> {
-        if let Some(held) = self.ranged.get(file.as_str()) {
+    pub async fn source(&self, file: &str) -> Result<Source, Failure> {
+        if let Some(held) = self.ranged.get(file) {
             return Ok(Source::Loopback(held.clone()));
         }
-        self.input(&InputFile::from(file.as_str().to_owned())).await.map(Source::File)
+        self.input(&InputFile::from(file.to_owned())).await.map(Source::File)
     }
 
     /// The local path of an input that is a folder.

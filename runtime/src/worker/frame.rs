@@ -193,6 +193,9 @@ pub struct ChildSettings {
     /// What an earlier attempt of the caller did under this name is not done again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<String>,
+    /// Files that the calls make without a place of their own are wanted where the caller runs.
+    #[serde(default)]
+    pub files: bool,
 }
 
 /// A recorded call.

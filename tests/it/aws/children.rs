@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use vdeploy_runtime::function::Entry;
 
-use super::calls::{PROCESSES, batch, clip, publish, standin, standin_of};
+use super::calls::{PROCESSES, batch, clip, frames, publish, standin, standin_of};
+use super::files::{brought, large_clip};
 use super::standin::Aws;
 use crate::env::{TestEnv, eventually, sh};
 
@@ -78,4 +79,45 @@ fn steps_of_a_pipeline_are_functions_and_files_pass_by_volumes() {
     let refused = aws.vdeploy(&env, "call pipeline --args @args.json").exits(5);
     assert!(refused.stderr.contains("can't pass the path"), "{}", refused.stderr);
     assert!(refused.stderr.contains("hint: pass files between calls in a volume"));
+}
+
+#[test]
+fn chunks_are_jobs_of_their_own_that_bring_their_own_bytes() {
+    let env = TestEnv::new();
+    let Some(aws) = standin(&env, PROCESSES) else { return };
+    for handler in ["chunked", "transcode"] {
+        let entry = Entry::Builtin { handler: handler.into() };
+        publish(&aws, handler, entry, batch("calls"), |_| {});
+    }
+    let size = large_clip(&env, 20, 30);
+    aws.vdeploy(&env, "volume create footage").exits(0);
+    aws.vdeploy(&env, "volume put footage large.mp4").exits(0);
+    let before = brought(&aws);
+    let call = "call chunked --args input=vol://footage/large.mp4 output=vol://footage/small.mp4 \
+                function=transcode workers=4 with={\"preset\":\"ultrafast\",\"crf\":45}";
+    let made = aws.vdeploy(&env, call).exits(0).json();
+    assert_eq!(made["chunks"].as_array().unwrap().len(), 4, "{made}");
+    let brought = brought(&aws) - before;
+    // All of it once to see where it can be cut, and then each part about once.
+    assert!(brought < 3 * size, "{brought} of {size} bytes were brought");
+    aws.vdeploy(&env, "volume get footage small.mp4 small.mp4").exits(0);
+    assert_eq!(frames(env.project().join("small.mp4")), "500");
+}
+
+#[test]
+fn what_a_step_replaces_in_a_volume_is_what_the_next_one_reads() {
+    let env = TestEnv::new();
+    let Some(aws) = standin(&env, PROCESSES) else { return };
+    let entry = Entry::Builtin { handler: "pipeline".into() };
+    publish(&aws, "pipeline", entry, batch("calls"), |_| {});
+    clip(&env, "clip.mp4");
+    large_clip(&env, 1, 40);
+    aws.vdeploy(&env, "volume create footage").exits(0);
+    aws.vdeploy(&env, "volume put footage large.mp4").exits(0);
+    let small = json!({ "handler": "transcode", "args": {
+        "input": "${input}", "output": "vol://footage/large.mp4", "preset": "ultrafast" } });
+    let probe = json!({ "handler": "probe", "args": { "input": "${transcode}" } });
+    env.write("args.json", json!({ "input": "clip.mp4", "steps": [small, probe] }).to_string());
+    let piped = aws.vdeploy(&env, "call pipeline --force --args @args.json").exits(0).json();
+    assert_eq!(piped["steps"][1]["result"]["width"], 160, "{piped}");
 }

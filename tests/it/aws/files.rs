@@ -89,12 +89,13 @@ fn a_job_reaches_a_mounted_bucket_by_the_credentials_of_its_secret() {
 }
 
 /// A clip of some megabytes.
-fn large_clip(env: &TestEnv) -> u64 {
+pub(super) fn large_clip(env: &TestEnv, seconds: u32, quantizer: u32) -> u64 {
     let path = env.project().join("large.mp4");
     let made = std::process::Command::new("ffmpeg")
         .args(["-v", "error", "-f", "lavfi", "-i"])
-        .arg("testsrc2=s=640x360:r=25:d=4,noise=alls=60:allf=t")
-        .args(["-c:v", "libx264", "-preset", "ultrafast", "-qp", "8", "-g", "25"])
+        .arg(format!("testsrc2=s=640x360:r=25:d={seconds},noise=alls=60:allf=t"))
+        .args(["-c:v", "libx264", "-preset", "ultrafast", "-g", "25"])
+        .args(["-qp", &quantizer.to_string()])
         .args(["-pix_fmt", "yuv420p"])
         .arg(&path)
         .status();
@@ -103,7 +104,7 @@ fn large_clip(env: &TestEnv) -> u64 {
 }
 
 /// Bytes that have come out of buckets.
-fn brought(aws: &Aws) -> u64 {
+pub(super) fn brought(aws: &Aws) -> u64 {
     aws.requests()["s3:bytes"].as_u64().unwrap_or(0)
 }
 
@@ -113,7 +114,7 @@ fn of_a_file_that_is_looked_at_only_parts_are_brought() {
     let Some(aws) = standin(&env, PROCESSES) else { return };
     publish(&aws, "probe", Entry::Builtin { handler: "probe".into() }, batch("calls"), |_| {});
     transcode(&aws);
-    let size = large_clip(&env);
+    let size = large_clip(&env, 4, 8);
     assert!(size > 20 << 20, "{size}");
     aws.vdeploy(&env, "volume create footage").exits(0);
     aws.vdeploy(&env, "volume put footage large.mp4").exits(0);

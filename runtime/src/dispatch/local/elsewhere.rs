@@ -3,6 +3,7 @@
 //! functions by name are those of the account, and calls of them jobs of their own.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,12 +15,12 @@ use super::routine::{self, Caller};
 use crate::aws::AwsError;
 use crate::aws::catalog::AwsCatalog;
 use crate::aws::layout::{CALL_FILES, Keys};
-use crate::client::call_files;
+use crate::client::{self, call_files};
 use crate::dispatch::Told;
 use crate::dispatch::aws::AwsDispatcher;
 use crate::process::ProcessId;
-use crate::storage::BucketFolder;
-use crate::wire::{CallId, Failure, FailureKind};
+use crate::storage::{BucketFolder, VolumePath};
+use crate::wire::{CallId, Failure, FailureKind, Outcome};
 use crate::worker::frame::{Accepted, Batch};
 
 /// The functions of an account, as callers in its containers reach them. Cheap to clone.
@@ -105,6 +106,28 @@ impl Elsewhere {
             CALL_FILES => call_files(bucket, keys),
             _ => BucketFolder::new(bucket.clone(), keys.volume(name)),
         }
+    }
+
+    /// What a call ended with, once its files are in `folder` and named there. What is in volumes stays.
+    pub(super) async fn bring(&self, mut outcome: Outcome, folder: &Path) -> Outcome {
+        let Outcome::Succeeded { result, artifacts, .. } = &mut outcome else { return outcome };
+        let bucket = self.dispatcher.ledger().bucket();
+        let own = format!("s3://{}/", bucket.name());
+        let all = BucketFolder::new(bucket.clone(), "");
+        for artifact in artifacts {
+            let Some(key) = artifact.location.strip_prefix(&own) else { continue };
+            let Ok(path) = VolumePath::parse(key) else { continue };
+            let here = folder.join(path.name().unwrap_or_default());
+            if let Err(error) = client::get(&all, &path, &here, true).await {
+                let message = format!("can't bring `{}`", artifact.location);
+                let failure = Failure::new(FailureKind::Machine, message).cause(error);
+                return Outcome::Failed { failure };
+            }
+            let is = here.display().to_string();
+            client::rename(result, &artifact.location, &is);
+            artifact.location = is;
+        }
+        outcome
     }
 
     /// Whether any function was called since this was last asked.

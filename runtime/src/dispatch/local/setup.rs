@@ -89,7 +89,8 @@ impl Setup {
         let source = function.source.as_ref().map(|hash| home.sources().join(hash));
         let store = SecretStore::of(&home);
         let secrets = store.get_all(&function.secrets).map_err(io::Error::other)?;
-        let remote = Remote::of(function, file_schema(function), &store, self.elsewhere.clone());
+        let elsewhere = self.elsewhere.clone().map(|elsewhere| (elsewhere, home.clone()));
+        let remote = Remote::of(function, file_schema(function), &store, elsewhere);
         let remote = Arc::new(remote.map_err(io::Error::other)?);
         let mut values = Vec::new();
         let mut env = match &function.container {

@@ -37,7 +37,7 @@ pub async fn open<'a>(cx: &'a Context, order: Order<'a>) -> Result<(Opened<'a>, 
     let Order { input, output, coding, rungs } = order;
     let codecs = codecs(rungs, coding);
     let keeps_hdr = codecs.iter().any(|codec| coding.keeps_hdr(*codec));
-    let opened = Opened::of(cx, input, coding, (&codecs, keeps_hdr)).await?;
+    let opened = Opened::of(cx, input.as_str(), coding, (&codecs, keeps_hdr)).await?;
     // The input's name without its extension.
     let name = Path::new(opened.name).file_stem().unwrap_or("output".as_ref());
     let staged = cx.files().output(output, &name.to_string_lossy())?;

@@ -70,13 +70,13 @@ impl Args {
             }
         }
         self.threads(threads);
-        self.format(input.format);
-        self.add([OsString::from("-i"), input::url(&input.path)]);
+        self.format(input);
+        self.add([OsString::from("-i"), input.file.url()]);
     }
 
-    fn format(&mut self, format: InputFormat) {
-        match format {
-            InputFormat::Media => self.add(input::guards()),
+    fn format(&mut self, input: &Input) {
+        match input.format {
+            InputFormat::Media => self.add(input.file.guards()),
             InputFormat::Jpeg => {
                 self.add(input::guards());
                 self.add(["-f", "jpeg_pipe"]);

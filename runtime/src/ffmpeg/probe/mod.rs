@@ -4,11 +4,10 @@ mod parse;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
 
 use super::Rational;
 use super::filter::HdrTransfer;
-use super::input::{self, Source};
+use super::input::Source;
 use super::pixel::HdrMetadata;
 
 pub use self::parse::{parse, parse_first_frame};
@@ -244,13 +243,13 @@ pub fn args(source: &Source, count: Count, format: Option<&str>) -> Vec<OsString
 }
 
 /// The arguments that describe the first frame of a stream, which says more of HDR than headers.
-pub fn first_frame_args(path: &Path, stream: u32) -> Vec<OsString> {
-    let mut args = input::guards();
+pub fn first_frame_args(source: &Source, stream: u32) -> Vec<OsString> {
+    let mut args = source.guards();
     let index = stream.to_string();
     args.extend(
         ["-of", "json", "-select_streams", &index, "-show_frames", "-read_intervals", "%+#1"]
             .map(OsString::from),
     );
-    args.push(input::url(path));
+    args.push(source.url());
     args
 }

@@ -237,7 +237,7 @@ async fn parts(
     let inputs: Vec<_> =
         std::iter::once(sound).chain(frames).map(|part| args.part(&part, threads)).collect();
     let mut made = Made::default();
-    let mut children = callee(cx, args).resume("parts").map(inputs);
+    let mut children = callee(cx, args).resume("parts").bring_files().map(inputs);
     let total = windows.iter().map(|window| window.frames).sum();
     while let Some(ChildEvent { index, what, .. }) = children.next().await? {
         match what {

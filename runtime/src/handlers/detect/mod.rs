@@ -205,7 +205,7 @@ impl<'a> Job<'a> {
         let Job { cx, args, .. } = self;
         let Some(output) = &args.annotated else { return Ok(None) };
         let order = Order {
-            input: &args.input,
+            input: args.input.as_str(),
             output: Some(output),
             part: None,
             coding: &args.coding,

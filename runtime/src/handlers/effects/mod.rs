@@ -39,7 +39,7 @@ impl Handler for Effects {
         args.check()?;
         let Args { input, output, part, coding, .. } = &args;
         let (output, part) = (output.as_ref(), part.as_ref());
-        let order = Order { input, output, part, coding, hdr: false };
+        let order = Order { input: input.as_str(), output, part, coding, hdr: false };
         let (single, staged) = single::open(&cx, order).await?;
         let (opened, place) = (&single.opened, single.place());
         let material = material(&cx, &args).await?;

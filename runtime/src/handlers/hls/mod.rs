@@ -114,9 +114,9 @@ impl Handler for Hls {
         let Args { input, output, coding, .. } = &args;
         let order = ladder::Order { input, output: output.as_ref(), coding, rungs: &rungs };
         let (opened, folder) = ladder::open(&cx, order).await?;
-        let Opened { name, path, media, machine, .. } = &opened;
+        let Opened { name, source, media, machine, .. } = &opened;
         let (work, hardware) = (opened.work("make a stream of"), opened.hardware);
-        let place = Place { input: path, name, work: &folder.path.join(WORK) };
+        let place = Place { input: source, name, work: &folder.path.join(WORK) };
         make_folder(place.work).await?;
         let planned = |hardware| plan::plan(&args, &rungs, hardware, media, machine, place);
         let hls = planned(hardware)?;

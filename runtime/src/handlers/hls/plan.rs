@@ -12,6 +12,7 @@ use crate::encode::{Expect, Frames, Plan};
 use crate::ffmpeg::codec::{AudioEncoder, SubtitleCodec};
 use crate::ffmpeg::container::Container;
 use crate::ffmpeg::filter::{Chain, Filter, HdrTransfer};
+use crate::ffmpeg::input;
 use crate::ffmpeg::job::{Audio, Input, Job, Origin, Output, Source, Subtitle};
 use crate::ffmpeg::probe::{AudioStream, Kind, Media, Stream};
 use crate::function::Hardware;
@@ -25,8 +26,8 @@ const USUAL_RATES: [u32; 2] = [44_100, 48_000];
 /// Where things are.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// The input on this machine.
-    pub input: &'a Path,
+    /// The input.
+    pub input: &'a input::Source,
     /// What the caller called it.
     pub name: &'a str,
     /// The folder for what is encoded and not packaged yet.

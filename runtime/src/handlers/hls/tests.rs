@@ -57,8 +57,11 @@ fn planned(args: Value, media: &Media) -> Result<HlsPlan, Failure> {
         (VideoCodec::Av1, Encoder::SvtAv1),
     ];
     let machine = Capabilities { software: BTreeMap::from(encoders), ..Capabilities::default() };
-    let place =
-        Place { input: Path::new("/in/a.mkv"), name: "a.mkv", work: Path::new("/out/.encoded") };
+    let place = Place {
+        input: &crate::ffmpeg::input::Source::from("/in/a.mkv"),
+        name: "a.mkv",
+        work: Path::new("/out/.encoded"),
+    };
     plan(&args, &rungs, Hardware::Off, media, &machine, place)
 }
 

@@ -91,9 +91,9 @@ impl Handler for Ladder {
         let Args { input, output, coding, .. } = &args;
         let order = Order { input, output: output.as_ref(), coding, rungs: &rungs };
         let (opened, folder) = open::open(&cx, order).await?;
-        let Opened { name, path, media, machine, .. } = &opened;
+        let Opened { name, source, media, machine, .. } = &opened;
         let (work, hardware) = (opened.work("make a ladder of"), opened.hardware);
-        let place = Place { input: path, name, output: &folder.path };
+        let place = Place { input: source, name, output: &folder.path };
         let planned = |hardware| plan::plan(&args, &rungs, hardware, media, machine, place);
         let LadderPlan { plan, names } = planned(hardware)?;
         let started = Instant::now();

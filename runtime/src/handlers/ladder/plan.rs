@@ -7,6 +7,7 @@ use crate::encode::ladder::rung::Rung;
 use crate::encode::ladder::{self, Ladder};
 use crate::encode::{Expect, Frames, Plan, tracks};
 use crate::ffmpeg::container::Container;
+use crate::ffmpeg::input;
 use crate::ffmpeg::job::{Input, Job, Output};
 use crate::ffmpeg::probe::Media;
 use crate::function::Hardware;
@@ -16,8 +17,8 @@ use crate::wire::Failure;
 /// Where things are.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// The input on this machine.
-    pub input: &'a Path,
+    /// The input.
+    pub input: &'a input::Source,
     /// What the caller called it.
     pub name: &'a str,
     /// The folder to write to.

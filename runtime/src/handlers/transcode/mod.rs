@@ -25,7 +25,7 @@ impl Handler for Transcode {
         args.check()?;
         let Args { input, output, part, coding, .. } = &args;
         let (output, part) = (output.as_ref(), part.as_ref());
-        let order = Order { input, output, part, coding, hdr: true };
+        let order = Order { input: input.as_str(), output, part, coding, hdr: true };
         let (single, staged) = single::open(&cx, order).await?;
         let (opened, place) = (&single.opened, single.place());
         let planned = |hardware| plan::plan(&args, hardware, &opened.media, &opened.machine, place);

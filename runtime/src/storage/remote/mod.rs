@@ -28,6 +28,7 @@ use crate::args::{ArgsSchema, Direction};
 use crate::aws::Aws;
 use crate::dispatch::local::Elsewhere;
 use crate::function::{Downloads, FunctionSpec};
+use crate::home::EnvironmentHome;
 use crate::secret::{SecretError, SecretStore};
 use crate::wire::{Failure, FailureKind, Phase};
 
@@ -38,8 +39,9 @@ pub(crate) struct Remote {
     mounts: BTreeMap<String, Mount>,
     downloads: Downloads,
     schema: Option<Value>,
-    /// Where volumes are, if they aren't folders of this machine.
-    elsewhere: Option<Elsewhere>,
+    /// Where volumes are, if they aren't folders of this machine; and the folders of what was brought of them or
+    /// is to go there.
+    elsewhere: Option<(Elsewhere, EnvironmentHome)>,
     /// The longest that anything may take.
     limit: Duration,
     /// The credentials of this process, once they are needed.
@@ -53,7 +55,7 @@ impl Remote {
         function: &FunctionSpec,
         schema: Option<Value>,
         secrets: &SecretStore,
-        elsewhere: Option<Elsewhere>,
+        elsewhere: Option<(Elsewhere, EnvironmentHome)>,
     ) -> Result<Self, SecretError> {
         let mount = |(name, mount): (&String, &crate::function::BucketMount)| {
             Ok((name.clone(), Mount::of(mount.clone(), secrets)?))
@@ -160,8 +162,13 @@ impl Remote {
 
     /// Whether a file isn't one of this machine.
     fn is_beyond(&self, reference: &FileRef) -> bool {
-        let elsewhere = self.elsewhere.is_some() && matches!(reference, FileRef::Volume { .. });
-        elsewhere || reference.is_remote()
+        match (reference, &self.elsewhere) {
+            // What is here is as new, or was just made.
+            (FileRef::Volume { volume, path }, Some((_, here))) => {
+                !here.volume(volume).join(path).exists()
+            }
+            _ => reference.is_remote(),
+        }
     }
 
     /// The bucket that a reference means, and the path in it.
@@ -183,7 +190,7 @@ impl Remote {
                 (BucketFolder::new(own.bucket(bucket), ""), key)
             }
             FileRef::Volume { volume, path } => match &self.elsewhere {
-                Some(elsewhere) => (elsewhere.volume(volume), path),
+                Some((elsewhere, _)) => (elsewhere.volume(volume), path),
                 None => return Err(not_writable(reference)),
             },
             FileRef::Path(_) | FileRef::Web(_) => return Err(not_writable(reference)),

@@ -26,7 +26,7 @@ use crate::aws::calls::{Ended, Group, Ledger, Status};
 use crate::aws::catalog::AwsCatalog;
 use crate::aws::layout::{CallPlace, Engine, variables};
 use crate::aws::{Aws, AwsError};
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, rename};
 use crate::clock;
 use crate::dispatch::What;
 use crate::dispatch::aws::AwsDispatcher;
@@ -225,11 +225,17 @@ impl Call<'_> {
         };
         let record = client.record(&id).await?;
         let outcome = match outcome {
-            Outcome::Succeeded { result, artifacts, cached_from } => {
+            Outcome::Succeeded { mut result, artifacts, cached_from } => {
+                let before: Vec<_> = artifacts.iter().map(|it| it.location.clone()).collect();
                 let keys = ledger.group_keys(&self.place.group).artifacts(self.place.index);
                 let sent = stage.bring_back(self.door, &keys, artifacts, publisher.progress());
                 match publisher.while_flushing(sent).await {
-                    Ok(artifacts) => Outcome::Succeeded { result, artifacts, cached_from },
+                    Ok(artifacts) => {
+                        for (was, is) in before.iter().zip(&artifacts) {
+                            rename(&mut result, was, &is.location);
+                        }
+                        Outcome::Succeeded { result, artifacts, cached_from }
+                    }
                     Err(failure) => Outcome::Failed { failure },
                 }
             }

@@ -1,5 +1,7 @@
 //! Calls that running calls make, and what those claim while they wait.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,11 +14,12 @@ use super::{
     ChildMap, Claim, Executor, Interest, Request, Running, Signal, Subscription, WorkerKey,
 };
 use crate::catalog::Catalog;
+use crate::dispatch::local::Elsewhere;
 use crate::dispatch::local::routine::Caller;
 use crate::dispatch::local::writer::When;
-use crate::dispatch::{Told, What};
-use crate::wire::CallId;
-use crate::worker::frame::{Batch, Routine, ToWorker};
+use crate::dispatch::{CallEvent, Told, What};
+use crate::wire::{CallId, Outcome};
+use crate::worker::frame::{Accepted, Batch, Routine, ToWorker};
 
 impl Executor {
     /// Records the calls of a batch and tells the worker what became of them.
@@ -27,6 +30,10 @@ impl Executor {
         let map = map_id(&running.id, running.attempt, &batch);
         let by_name = matches!(batch.routine, Routine::Function { .. });
         let elsewhere = self.setup.elsewhere.clone().filter(|_| by_name);
+        let files = elsewhere.clone().filter(|_| batch.settings.files).map(|elsewhere| {
+            let folder = self.setup.home.call(&running.id.0).join("scratch").join(CALLED);
+            Files { elsewhere, folder }
+        });
         if batch.first == 0 {
             let told = match &elsewhere {
                 Some(elsewhere) => elsewhere.watch(&map),
@@ -38,7 +45,7 @@ impl Executor {
                 }
             };
             let mut task = JoinSet::new();
-            task.spawn(pass_on(batch.map, told, worker.requests.clone()));
+            task.spawn(pass_on(batch.map, told, worker.requests.clone(), files.clone()));
             running.children.insert(
                 batch.map,
                 ChildMap {
@@ -72,8 +79,11 @@ impl Executor {
                 _ => caller.place(batch, map, &writer).await,
             };
             let signal = match placed {
-                Ok(accepted) => {
+                Ok(mut accepted) => {
                     failpoint.hit("child");
+                    if let (Some(files), Ok(accepted)) = (files, &mut accepted) {
+                        files.bring_all(accepted).await;
+                    }
                     // The worker is gone only when nobody waits for the answer.
                     let _ =
                         requests.send(Request::Tell(ToWorker::Accepted { map: number, accepted }));
@@ -187,20 +197,61 @@ fn map_id(call: &CallId, attempt: u32, batch: &Batch) -> String {
     }
 }
 
-/// Tells a worker what happens to the calls of a map that its call makes.
+/// Where, in the scratch folder of a call, files are of calls that it made elsewhere.
+const CALLED: &str = "called";
+
+/// Brings files of calls that ran elsewhere to where their caller is.
+#[derive(Clone)]
+struct Files {
+    elsewhere: Elsewhere,
+    folder: PathBuf,
+}
+
+impl Files {
+    async fn bring_all(&self, accepted: &mut [Accepted]) {
+        for Accepted { call, outcome } in accepted {
+            if let Some(ended) = outcome.take() {
+                *outcome = Some(self.bring(call, ended).await);
+            }
+        }
+    }
+
+    async fn bring(&self, call: &CallId, outcome: Outcome) -> Outcome {
+        self.elsewhere.bring(outcome, &self.folder.join(&call.0)).await
+    }
+}
+
+/// Tells a worker what happens to the calls of a map that its call makes; of an end once what the call made
+/// is here, while others go on.
 async fn pass_on(
     map: u32,
     mut told: mpsc::UnboundedReceiver<Told>,
     requests: mpsc::UnboundedSender<Request>,
+    files: Option<Files>,
 ) {
+    let (mut bringing, mut ended) = (JoinSet::new(), HashSet::new());
     while let Some(told) = told.recv().await {
-        let Told::Call(event) = told else { continue };
-        if event.what == What::Logged {
-            continue;
-        }
-        let message = ToWorker::Child { map, call: event.call, what: event.what };
-        if requests.send(Request::Tell(message)).is_err() {
-            return;
+        let Told::Call(CallEvent { call, what, .. }) = told else { continue };
+        match (what, files.clone()) {
+            (What::Logged, _) => {}
+            (What::Ended { outcome }, Some(files)) => {
+                // It may be told twice.
+                if ended.insert(call.clone()) {
+                    let requests = requests.clone();
+                    bringing.spawn(async move {
+                        let what = What::Ended { outcome: files.bring(&call, outcome).await };
+                        let message = ToWorker::Child { map, call, what };
+                        let _ = requests.send(Request::Tell(message));
+                    });
+                }
+            }
+            (what, _) => {
+                let message = ToWorker::Child { map, call, what };
+                if requests.send(Request::Tell(message)).is_err() {
+                    return;
+                }
+            }
         }
     }
+    while bringing.join_next().await.is_some() {}
 }

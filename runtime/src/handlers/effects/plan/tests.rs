@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -5,6 +7,7 @@ use crate::encode::Frames;
 use crate::ffmpeg::Rational;
 use crate::ffmpeg::codec::{Encoder, VideoCodec};
 use crate::ffmpeg::container::Container;
+use crate::ffmpeg::input::Source;
 use crate::ffmpeg::job::InputFormat;
 use crate::ffmpeg::probe::{Kind, Stream};
 
@@ -43,8 +46,9 @@ fn args(chain: Value) -> Args {
 const PLACE: (&str, &str) = ("/in/i.mp4", "/out/o.mp4");
 
 fn place() -> Place<'static> {
-    let (input, output) = (Path::new(PLACE.0), Path::new(PLACE.1));
-    Place { input, name: "i.mp4", output, container: Container::Mp4 }
+    static INPUT: LazyLock<Source> = LazyLock::new(|| Source::from(PLACE.0));
+    let output = Path::new(PLACE.1);
+    Place { input: &INPUT, name: "i.mp4", output, container: Container::Mp4 }
 }
 
 fn graph(chain: Value, media: &Media) -> String {

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ffmpeg::codec::{Encoder, VideoCodec};
+use crate::ffmpeg::input::Source;
 use crate::ffmpeg::probe::{AudioStream, Kind};
 
 /// 10 s of 1920x1080 at 25 frames per second, with stereo AAC.
@@ -39,8 +40,8 @@ fn planned(mut json: Value) -> Plan {
         software: [(VideoCodec::H264, Encoder::X264)].into(),
         ..Capabilities::default()
     };
-    let (input, output) = (Path::new("/in/i.mp4"), Path::new("/out/o.mp4"));
-    let place = Place { input, name: "i.mp4", output, container: Container::Mp4 };
+    let (input, output) = (Source::from("/in/i.mp4"), Path::new("/out/o.mp4"));
+    let place = Place { input: &input, name: "i.mp4", output, container: Container::Mp4 };
     plan(&args, Hardware::Off, &media(), &machine, (place, Path::new("/tmp/c/tempo.txt"))).unwrap()
 }
 

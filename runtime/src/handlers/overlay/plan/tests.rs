@@ -7,6 +7,7 @@ use crate::encode::Frames;
 use crate::ffmpeg::Rational;
 use crate::ffmpeg::codec::VideoCodec;
 use crate::ffmpeg::container::Container;
+use crate::ffmpeg::input::Source;
 use crate::ffmpeg::job::InputFormat;
 use crate::ffmpeg::probe::{AudioStream, Kind, Stream, VideoStream};
 use crate::gpu::{Bitstream, Gpu};
@@ -44,8 +45,8 @@ fn planned(mut json: Value, images: &[Picture], layers: &[Layer]) -> String {
         software: [(VideoCodec::H264, Encoder::X264)].into(),
         ..Capabilities::default()
     };
-    let (input, output) = (Path::new("/in/i.mp4"), Path::new("/out/o.mp4"));
-    let place = Place { input, name: "i.mp4", output, container: Container::Mp4 };
+    let (input, output) = (Source::from("/in/i.mp4"), Path::new("/out/o.mp4"));
+    let place = Place { input: &input, name: "i.mp4", output, container: Container::Mp4 };
     let material = Material { images, texts, folder: Path::new("/tmp/c") };
     let plan = plan(&args, Hardware::Off, &media(), &machine, (place, material)).unwrap();
     assert_eq!(plan.expect[0].size, (640, 360));
@@ -138,8 +139,8 @@ fn graphs_that_no_process_takes_are_refused() {
         software: [(VideoCodec::H264, Encoder::X264)].into(),
         ..Capabilities::default()
     };
-    let path = Path::new("/v");
-    let place = Place { input: path, name: "i.mp4", output: path, container: Container::Mp4 };
+    let (path, input) = (Path::new("/v"), Source::from("/v"));
+    let place = Place { input: &input, name: "i.mp4", output: path, container: Container::Mp4 };
     let material = Material { images: &[], texts: &Texts::default(), folder: path };
     let failure = plan(&args, Hardware::Off, &media(), &machine, (place, material)).unwrap_err();
     assert_eq!(failure.message, "the highlights have too many keyframes");
@@ -160,8 +161,8 @@ fn what_is_said_of_texts_is_in_every_plan() {
         gpus: vec![gpu],
         no_gpu: None,
     };
-    let path = Path::new("/v");
-    let place = Place { input: path, name: "i.mp4", output: path, container: Container::Mp4 };
+    let (path, input) = (Path::new("/v"), Source::from("/v"));
+    let place = Place { input: &input, name: "i.mp4", output: path, container: Container::Mp4 };
     let texts = &Texts { notes: vec!["no font has `a`".into()], ..Texts::default() };
     let material = Material { images: &[], texts, folder: path };
     let notes =

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
@@ -7,6 +8,7 @@ use super::*;
 use crate::ffmpeg::Rational;
 use crate::ffmpeg::codec::VideoCodec;
 use crate::ffmpeg::container::Container;
+use crate::ffmpeg::input::Source;
 use crate::ffmpeg::pixel::{HdrMetadata, Mastering};
 use crate::ffmpeg::probe::{AudioStream, Kind, Stream, VideoStream};
 use crate::gpu::{Bitstream, CODECS, Gpu};
@@ -93,7 +95,8 @@ fn place(container: Container) -> Place<'static> {
         Container::Matroska => "/out/o.mkv",
         _ => "/out/o.mp4",
     });
-    Place { input: Path::new("/in/i.mp4"), name: "i.mp4", output, container }
+    static INPUT: LazyLock<Source> = LazyLock::new(|| Source::from("/in/i.mp4"));
+    Place { input: &INPUT, name: "i.mp4", output, container }
 }
 
 fn planned(json: Value, media: &Media, machine: &Capabilities) -> Plan {
