@@ -11,8 +11,8 @@ use self::explain::Explainer;
 use crate::storage::FileRef;
 use crate::wire::{Failure, FailureKind};
 
-/// The keyword of a schema by which a handler says that it reads only parts of a file: `true`, or the name of
-/// the argument that has it do so.
+/// The keyword of a schema by which a handler says that it reads only parts of a file: `true`, or a JSON
+/// Pointer to what in its arguments has it do so.
 pub(crate) const RANGED: &str = "x-ranged";
 /// The keyword by which a handler says that it gets a file from an address of the web itself, and
 /// keeps it from call to call.
@@ -63,11 +63,11 @@ struct Found<'v> {
 }
 
 impl Found<'_> {
-    /// Whether a file's schema has a keyword that holds: always, or as soon as an argument is given.
+    /// Whether a file's schema has a keyword that holds: always, or as soon as something is given.
     fn says(&self, schema: &Value, keyword: &str) -> bool {
         match schema.get(keyword) {
-            Some(Value::String(argument)) => {
-                self.args.get(argument).is_some_and(|value| !value.is_null())
+            Some(Value::String(pointer)) => {
+                self.args.pointer(pointer).is_some_and(|value| !value.is_null())
             }
             value => value == Some(&Value::Bool(true)),
         }
@@ -385,5 +385,23 @@ mod tests {
         let expected = json!({
             "input": "/clips/a.mp4", "output": "vol://v/o.mp4", "more": [{ "file": "/clips/b/c.wav" }] });
         assert_eq!(args, expected);
+    }
+
+    #[test]
+    fn parts_of_a_video_are_enough_for_some_of_its_frames() {
+        let schema = crate::handlers::builtin().describe("transcode").unwrap().args;
+        let schema = ArgsSchema::compile(&schema).unwrap();
+        let ranged = |part: Value| {
+            let args = json!({ "input": "vol://v/a.mp4", "output": "b.mp4", "part": part });
+            let found = schema.files(&args).into_iter().map(|file| (file.pointer, file.ranged));
+            found.collect::<Vec<_>>()
+        };
+        let files = |input| vec![("/input".to_owned(), input), ("/output".to_owned(), false)];
+        assert_eq!(ranged(json!({ "kind": "frames", "shift": 0.0, "frames": 25 })), files(true));
+        assert_eq!(
+            ranged(json!({ "kind": "sound", "shift": 0.0, "container": "mp4" })),
+            files(false)
+        );
+        assert_eq!(ranged(Value::Null), files(false));
     }
 }

@@ -305,7 +305,14 @@ fn checked(
 /// Calls a file otherwise, wherever `value` names it.
 pub(crate) fn rename(value: &mut Value, was: &str, is: &str) {
     match value {
-        Value::String(text) if text == was => is.clone_into(text),
+        Value::String(text) => {
+            // What is in a folder goes with it.
+            let within =
+                text.strip_prefix(was).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+            if let Some(within) = within {
+                *text = format!("{is}{within}");
+            }
+        }
         Value::Array(items) => items.iter_mut().for_each(|item| rename(item, was, is)),
         Value::Object(map) => map.values_mut().for_each(|item| rename(item, was, is)),
         _ => {}

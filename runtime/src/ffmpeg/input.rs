@@ -124,7 +124,14 @@ impl Source {
             Source::File(_) => guards(),
             // Its address leads to the executor of this call and nowhere else; that it is media
             // which names no other files is seen to as with any input.
-            Source::Loopback(_) => guards_of("http,tcp"),
+            // An answer that ends early, since the bucket's did, is asked for again from there on.
+            Source::Loopback(_) => {
+                let again = ["-reconnect", "1", "-reconnect_delay_max", "4"];
+                // A proxy of the environment can't reach it.
+                let direct = ["-http_proxy", ""];
+                let options = again.into_iter().chain(direct).map(OsString::from);
+                options.chain(guards_of("http,tcp")).collect()
+            }
         }
     }
 

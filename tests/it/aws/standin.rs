@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,8 @@ impl Aws {
         writeln!(connection, "{asked}").expect("it reads");
         connection.set_nonblocking(true).expect("a socket");
         eventually(|| {
-            let ended = matches!(connection.read(&mut [0]), Ok(0));
+            let read = connection.read(&mut [0]);
+            let ended = !matches!(&read, Err(error) if error.kind() == ErrorKind::WouldBlock);
             assert!(!ended, "the stand-in ended: {}", log().display());
             address.exists()
         });
@@ -166,8 +167,9 @@ fn connected() -> UnixStream {
     let user = rustix::process::getuid().as_raw();
     let folder = format!("vdeploy-standin-{user}-{:016x}", hasher.finish());
     let folder = std::env::temp_dir().join(folder);
-    // That it is another user's is told by the connection.
     let _ = DirBuilder::new().mode(0o700).create(&folder);
+    let made = folder.metadata().expect("a folder");
+    assert!(made.uid() == user && made.mode() & 0o077 == 0, "not ours: {}", folder.display());
     let socket = folder.join("aws");
     UnixStream::connect(&socket).unwrap_or_else(|_| {
         let lock = File::create(folder.join("lock")).expect("a lock");

@@ -2,10 +2,11 @@
 //! or Lambda has a queue and an executor of its own, and knows handlers of its own program, but
 //! functions by name are those of the account, and calls of them jobs of their own.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -19,7 +20,8 @@ use crate::client::{self, call_files};
 use crate::dispatch::Told;
 use crate::dispatch::aws::AwsDispatcher;
 use crate::process::ProcessId;
-use crate::storage::{BucketFolder, VolumePath};
+
+use crate::storage::{BucketFolder, Stat, VolumePath, stat_path};
 use crate::wire::{CallId, Failure, FailureKind, Outcome};
 use crate::worker::frame::{Accepted, Batch};
 
@@ -30,12 +32,14 @@ pub struct Elsewhere {
     dispatcher: AwsDispatcher,
     /// Whether any were called.
     used: Arc<AtomicBool>,
+    /// Files of volumes as they were brought into this container.
+    brought: Arc<Mutex<BTreeMap<PathBuf, Stat>>>,
 }
 
 impl Elsewhere {
     /// The functions that `catalog` finds, called by `dispatcher`.
     pub fn new(catalog: AwsCatalog, dispatcher: AwsDispatcher) -> Self {
-        Elsewhere { catalog, dispatcher, used: Arc::default() }
+        Elsewhere { catalog, dispatcher, used: Arc::default(), brought: Arc::default() }
     }
 
     /// What happens to the calls of a map from now on.
@@ -112,13 +116,21 @@ impl Elsewhere {
     pub(super) async fn bring(&self, mut outcome: Outcome, folder: &Path) -> Outcome {
         let Outcome::Succeeded { result, artifacts, .. } = &mut outcome else { return outcome };
         let bucket = self.dispatcher.ledger().bucket();
-        let own = format!("s3://{}/", bucket.name());
-        let all = BucketFolder::new(bucket.clone(), "");
+        let calls = self.dispatcher.ledger().keys().calls();
+        let own = format!("s3://{}/{calls}", bucket.name());
+        let all = BucketFolder::new(bucket.clone(), calls);
         for artifact in artifacts {
             let Some(key) = artifact.location.strip_prefix(&own) else { continue };
             let Ok(path) = VolumePath::parse(key) else { continue };
             let here = folder.join(path.name().unwrap_or_default());
-            if let Err(error) = client::get(&all, &path, &here, true).await {
+            let mut got = client::get(&all, &path, &here, true).await;
+            for _ in 0..AGAIN {
+                if got.is_err() {
+                    tokio::time::sleep(PAUSE).await;
+                    got = client::get(&all, &path, &here, true).await;
+                }
+            }
+            if let Err(error) = got {
                 let message = format!("can't bring `{}`", artifact.location);
                 let failure = Failure::new(FailureKind::Machine, message).cause(error);
                 return Outcome::Failed { failure };
@@ -128,6 +140,18 @@ impl Elsewhere {
             artifact.location = is;
         }
         outcome
+    }
+
+    /// Says which files of volumes were brought for the call that is served, and how they are.
+    pub(crate) fn set_brought(&self, files: BTreeMap<PathBuf, Stat>) {
+        *self.brought.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    /// Whether the file of a volume at `path` was made here, and goes before what the bucket has.
+    pub(crate) fn is_made_here(&self, path: &Path) -> bool {
+        let brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = stat_path(path).ok().flatten();
+        here.is_some_and(|stat| brought.get(path) != Some(&stat))
     }
 
     /// Whether any function was called since this was last asked.
@@ -150,6 +174,10 @@ impl Elsewhere {
         Ok(maps.into_iter().collect())
     }
 }
+
+/// How often a file is asked for once more, and how long before each.
+const AGAIN: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What tells maps by their number from those that have a name.
 const NUMBERED: &str = "-of-attempt-";

@@ -17,7 +17,7 @@ const MOST: usize = 32;
 #[serde(deny_unknown_fields)]
 pub struct Args {
     /// The video to read.
-    #[schemars(extend("x-ranged" = "part"))]
+    #[schemars(extend("x-ranged" = "/part/frames"))]
     pub input: InputFile,
     /// Where the result goes; the extension (mp4, m4v, mov, mkv or webm) decides the container.
     /// Without it the result is an artifact of the call.

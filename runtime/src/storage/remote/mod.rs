@@ -163,9 +163,9 @@ impl Remote {
     /// Whether a file isn't one of this machine.
     fn is_beyond(&self, reference: &FileRef) -> bool {
         match (reference, &self.elsewhere) {
-            // What is here is as new, or was just made.
-            (FileRef::Volume { volume, path }, Some((_, here))) => {
-                !here.volume(volume).join(path).exists()
+            // What was made here isn't there yet, or another one is.
+            (FileRef::Volume { volume, path }, Some((elsewhere, here))) => {
+                !elsewhere.is_made_here(&here.volume(volume).join(path))
             }
             _ => reference.is_remote(),
         }

@@ -74,6 +74,8 @@ impl Stage {
             let mounted = Mounted::bring_in(door, &name, folder, named, group, &tell).await?;
             volumes.push(mounted);
         }
+        let brought = volumes.iter().flat_map(Mounted::brought).collect();
+        door.elsewhere.set_brought(brought);
         for (mount, volume) in &group.function.volumes {
             link_mount(mount, &volume_folder(&door.settings, volume));
         }
@@ -132,11 +134,23 @@ impl Mounted {
         pairs.sort_by(|a, b| a.from.cmp(&b.from));
         pairs.dedup();
         if !pairs.is_empty() {
-            let got = transfer(pairs, true, tell, Phase::Downloading).get(folder.clone(), tree);
+            let got =
+                transfer(pairs.clone(), true, tell, Phase::Downloading).get(folder.clone(), tree);
             check_summary(got.await, &format!("volume `{name}`"), FailureKind::InvalidInput)?;
         }
-        let before = files_here(&here).map_err(|error| machine(name, &error))?;
+        let mut before = files_here(&here).map_err(|error| machine(name, &error))?;
+        // What an earlier call left here may no longer be what the volume has.
+        let named = |path: &VolumePath| pairs.iter().any(|pair| path.is_within(&pair.from));
+        for (path, _) in before.extract_if(.., |path, _| !named(path)) {
+            let removed = std::fs::remove_file(here.join(path.as_str()));
+            removed.map_err(|error| machine(name, &error))?;
+        }
         Ok(Mounted { folder, here, before, outputs, overwrite: group.overwrite })
+    }
+
+    /// The files that are here before the call.
+    fn brought(&self) -> impl Iterator<Item = (PathBuf, Stat)> {
+        self.before.iter().map(|(path, stat)| (self.here.join(path.as_str()), stat.clone()))
     }
 
     async fn bring_back(self, tell: &Tell) -> Result<(), Failure> {

@@ -1,12 +1,14 @@
 //! Calls that running calls make, and what those claim while they wait.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use futures::FutureExt;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -18,7 +20,7 @@ use crate::dispatch::local::Elsewhere;
 use crate::dispatch::local::routine::Caller;
 use crate::dispatch::local::writer::When;
 use crate::dispatch::{CallEvent, Told, What};
-use crate::wire::{CallId, Outcome};
+use crate::wire::{CallId, Failure, FailureKind, Outcome};
 use crate::worker::frame::{Accepted, Batch, Routine, ToWorker};
 
 impl Executor {
@@ -30,10 +32,6 @@ impl Executor {
         let map = map_id(&running.id, running.attempt, &batch);
         let by_name = matches!(batch.routine, Routine::Function { .. });
         let elsewhere = self.setup.elsewhere.clone().filter(|_| by_name);
-        let files = elsewhere.clone().filter(|_| batch.settings.files).map(|elsewhere| {
-            let folder = self.setup.home.call(&running.id.0).join("scratch").join(CALLED);
-            Files { elsewhere, folder }
-        });
         if batch.first == 0 {
             let told = match &elsewhere {
                 Some(elsewhere) => elsewhere.watch(&map),
@@ -44,20 +42,29 @@ impl Executor {
                     told
                 }
             };
+            let folder = self.setup.home.call(&running.id.0).join("scratch").join(CALLED);
+            let wanted = elsewhere.clone().filter(|_| batch.settings.files);
+            let files = wanted.map(|elsewhere| Files::new(elsewhere, folder));
+            let (done, ended) = mpsc::unbounded_channel();
+            let done = files.is_some().then_some(done);
+            let way = Way { map: batch.map, requests: worker.requests.clone() };
             let mut task = JoinSet::new();
-            task.spawn(pass_on(batch.map, told, worker.requests.clone(), files.clone()));
+            task.spawn(pass_on(way, told, ended, files));
             running.children.insert(
                 batch.map,
                 ChildMap {
                     id: map.clone(),
                     cancelled: Arc::default(),
                     elsewhere: elsewhere.clone(),
+                    done,
                     _events: task,
                 },
             );
         }
         let environment = &function.callee.environment;
-        let cancelled = running.children.get(&batch.map).map(|map| Arc::clone(&map.cancelled));
+        let child_map = running.children.get(&batch.map);
+        let cancelled = child_map.map(|map| Arc::clone(&map.cancelled));
+        let done = child_map.and_then(|map| map.done.clone());
         let caller = Caller {
             cancelled: cancelled.unwrap_or_default(),
             call: running.id.clone(),
@@ -81,12 +88,13 @@ impl Executor {
             let signal = match placed {
                 Ok(mut accepted) => {
                     failpoint.hit("child");
-                    if let (Some(files), Ok(accepted)) = (files, &mut accepted) {
-                        files.bring_all(accepted).await;
-                    }
+                    let ended = if done.is_some() { take_ended(&mut accepted) } else { Vec::new() };
                     // The worker is gone only when nobody waits for the answer.
                     let _ =
                         requests.send(Request::Tell(ToWorker::Accepted { map: number, accepted }));
+                    for one in ended {
+                        done.as_ref().map(|done| done.send(one));
+                    }
                     Signal::Submitted
                 }
                 Err(error) => Signal::Broken(error),
@@ -200,58 +208,93 @@ fn map_id(call: &CallId, attempt: u32, batch: &Batch) -> String {
 /// Where, in the scratch folder of a call, files are of calls that it made elsewhere.
 const CALLED: &str = "called";
 
+/// Calls whose files are brought at the same time; each holds some memory.
+const AT_ONCE: usize = 4;
+
+/// The calls of `accepted` that had ended already, left as if they were open.
+fn take_ended(accepted: &mut Result<Vec<Accepted>, Failure>) -> Vec<(CallId, Outcome)> {
+    let accepted = accepted.iter_mut().flatten();
+    accepted.filter_map(|one| Some((one.call.clone(), one.outcome.take()?))).collect()
+}
+
 /// Brings files of calls that ran elsewhere to where their caller is.
 #[derive(Clone)]
 struct Files {
     elsewhere: Elsewhere,
     folder: PathBuf,
+    room: Arc<Semaphore>,
 }
 
 impl Files {
-    async fn bring_all(&self, accepted: &mut [Accepted]) {
-        for Accepted { call, outcome } in accepted {
-            if let Some(ended) = outcome.take() {
-                *outcome = Some(self.bring(call, ended).await);
-            }
-        }
+    fn new(elsewhere: Elsewhere, folder: PathBuf) -> Self {
+        Files { elsewhere, folder, room: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    async fn bring(&self, call: &CallId, outcome: Outcome) -> Outcome {
-        self.elsewhere.bring(outcome, &self.folder.join(&call.0)).await
+    async fn bring(self, call: CallId, outcome: Outcome) -> Outcome {
+        let _room = self.room.acquire().await;
+        let folder = self.folder.join(&call.0);
+        let bring = self.elsewhere.bring(outcome, &folder);
+        // Whoever waits for the call is told in any case.
+        let brought = AssertUnwindSafe(bring).catch_unwind().await;
+        brought.unwrap_or_else(|_| {
+            let failure = Failure::new(FailureKind::Handler, "bringing its files failed");
+            Outcome::Failed { failure }
+        })
+    }
+}
+
+/// The way to a worker whose call made a map.
+#[derive(Clone)]
+struct Way {
+    map: u32,
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+impl Way {
+    /// Tells it what happened to a call; `false` when it is gone.
+    fn tell(&self, call: CallId, what: What) -> bool {
+        let message = ToWorker::Child { map: self.map, call, what };
+        self.requests.send(Request::Tell(message)).is_ok()
     }
 }
 
 /// Tells a worker what happens to the calls of a map that its call makes; of an end once what the call made
-/// is here, while others go on.
+/// is here, while others go on. `done` had ended before.
 async fn pass_on(
-    map: u32,
+    way: Way,
     mut told: mpsc::UnboundedReceiver<Told>,
-    requests: mpsc::UnboundedSender<Request>,
+    mut done: mpsc::UnboundedReceiver<(CallId, Outcome)>,
     files: Option<Files>,
 ) {
     let (mut bringing, mut ended) = (JoinSet::new(), HashSet::new());
-    while let Some(told) = told.recv().await {
-        let Told::Call(CallEvent { call, what, .. }) = told else { continue };
-        match (what, files.clone()) {
+    loop {
+        let (call, what) = tokio::select! {
+            told = told.recv() => match told {
+                Some(Told::Call(CallEvent { call, what, .. })) => (call, what),
+                Some(_) => continue,
+                None => break,
+            },
+            Some((call, outcome)) = done.recv() => (call, What::Ended { outcome }),
+        };
+        match (what, &files) {
             (What::Logged, _) => {}
             (What::Ended { outcome }, Some(files)) => {
                 // It may be told twice.
                 if ended.insert(call.clone()) {
-                    let requests = requests.clone();
+                    let (files, way) = (files.clone(), way.clone());
                     bringing.spawn(async move {
-                        let what = What::Ended { outcome: files.bring(&call, outcome).await };
-                        let message = ToWorker::Child { map, call, what };
-                        let _ = requests.send(Request::Tell(message));
+                        let outcome = files.bring(call.clone(), outcome).await;
+                        way.tell(call, What::Ended { outcome });
                     });
                 }
             }
             (what, _) => {
-                let message = ToWorker::Child { map, call, what };
-                if requests.send(Request::Tell(message)).is_err() {
+                if !way.tell(call, what) {
                     return;
                 }
             }
         }
+        while bringing.try_join_next().is_some() {}
     }
     while bringing.join_next().await.is_some() {}
 }

@@ -32,7 +32,7 @@ use super::writer::Writer;
 use crate::dispatch::{CallEvent, Callee, Told, What};
 use crate::process::ProcessId;
 use crate::secret::Edition;
-use crate::wire::CallId;
+use crate::wire::{CallId, Outcome};
 use function_queue::FunctionQueue;
 use reuse::Checked;
 
@@ -198,6 +198,8 @@ struct ChildMap {
     cancelled: Arc<AtomicBool>,
     /// Where its calls are, if not in this executor's queue.
     elsewhere: Option<Elsewhere>,
+    /// Takes calls that had ended already, where their files are wanted.
+    done: Option<mpsc::UnboundedSender<(CallId, Outcome)>>,
     /// Ends with this.
     _events: JoinSet<()>,
 }
