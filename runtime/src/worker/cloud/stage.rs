@@ -150,7 +150,7 @@ impl Mounted {
 
     /// The files that are here before the call.
     fn brought(&self) -> impl Iterator<Item = (PathBuf, Stat)> {
-        self.before.iter().map(|(path, stat)| (self.here.join(path.as_str()), stat.clone()))
+        self.before.iter().map(|(path, stat)| (self.here.join(path.as_str()), *stat))
     }
 
     async fn bring_back(self, tell: &Tell) -> Result<(), Failure> {

@@ -93,7 +93,9 @@ impl Executor {
                     let _ =
                         requests.send(Request::Tell(ToWorker::Accepted { map: number, accepted }));
                     for one in ended {
-                        done.as_ref().map(|done| done.send(one));
+                        let Some(done) = &done else { break };
+                        // Nobody hears of it when the map was closed.
+                        let _ = done.send(one);
                     }
                     Signal::Submitted
                 }
