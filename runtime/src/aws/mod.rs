@@ -1,5 +1,6 @@
 //! The `aws` target's part of a call: what things are called, and how they are reached.
 
+pub(crate) mod again;
 pub mod batch;
 pub mod calls;
 pub mod catalog;

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{Condition, Fetched, Head, Metadata, Object, Page, Result, UploadedPart};
+use crate::aws::again::again;
 use crate::aws::error::{AwsError, AwsErrorKind, Named};
 
 /// A bucket of a store that is reached by `client`.
@@ -83,11 +84,16 @@ impl S3<'_> {
         to: u64,
         etag: Option<&str>,
     ) -> Result<Bytes> {
-        let mut stream = self.stream(key, from, to, etag).await?;
-        let mut pieces = Vec::new();
-        while let Some(piece) = stream.next().await? {
-            pieces.push(piece);
-        }
+        let broke_off = |error: &AwsError| error.kind == AwsErrorKind::Network;
+        let pieces = again(broke_off, || async {
+            let mut stream = self.stream(key, from, to, etag).await?;
+            let mut pieces = Vec::new();
+            while let Some(piece) = stream.next().await? {
+                pieces.push(piece);
+            }
+            Ok(pieces)
+        });
+        let mut pieces = pieces.await?;
         Ok(match pieces.len() {
             1 => pieces.remove(0),
             _ => pieces.concat().into(),

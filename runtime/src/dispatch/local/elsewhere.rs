@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -14,13 +13,13 @@ use super::executor::Interest;
 use super::record::NewCall;
 use super::routine::{self, Caller};
 use crate::aws::AwsError;
+use crate::aws::again::again;
 use crate::aws::catalog::AwsCatalog;
 use crate::aws::layout::{CALL_FILES, Keys};
 use crate::client::{self, call_files};
 use crate::dispatch::Told;
 use crate::dispatch::aws::AwsDispatcher;
 use crate::process::ProcessId;
-
 use crate::storage::{BucketFolder, Stat, VolumePath, stat_path};
 use crate::wire::{CallId, Failure, FailureKind, Outcome};
 use crate::worker::frame::{Accepted, Batch};
@@ -123,14 +122,8 @@ impl Elsewhere {
             let Some(key) = artifact.location.strip_prefix(&own) else { continue };
             let Ok(path) = VolumePath::parse(key) else { continue };
             let here = folder.join(path.name().unwrap_or_default());
-            let mut got = client::get(&all, &path, &here, true).await;
-            for _ in 0..AGAIN {
-                if got.is_err() {
-                    tokio::time::sleep(PAUSE).await;
-                    got = client::get(&all, &path, &here, true).await;
-                }
-            }
-            if let Err(error) = got {
+            let get = again(|_| true, || client::get(&all, &path, &here, true));
+            if let Err(error) = get.await {
                 let message = format!("can't bring `{}`", artifact.location);
                 let failure = Failure::new(FailureKind::Machine, message).cause(error);
                 return Outcome::Failed { failure };
@@ -174,10 +167,6 @@ impl Elsewhere {
         Ok(maps.into_iter().collect())
     }
 }
-
-/// How often a file is asked for once more, and how long before each.
-const AGAIN: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// What tells maps by their number from those that have a name.
 const NUMBERED: &str = "-of-attempt-";

@@ -9,7 +9,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -23,10 +22,6 @@ use crate::wire::Loopback;
 const PIECES: Range<u64> = 64 << 10..4 << 20;
 /// Bytes that the system keeps for a reader who doesn't read.
 const SENT_AHEAD: u32 = 64 << 10;
-/// How often a piece is asked for whose answer broke off, which the client doesn't try again.
-const TRIES: u32 = 4;
-/// How long before each.
-const PAUSE: Duration = Duration::from_millis(200);
 /// Bytes that a request may have.
 const REQUEST: u64 = 16 << 10;
 
@@ -138,15 +133,8 @@ impl Served {
         let (mut at, mut piece) = (sent.start, PIECES.start);
         while at < sent.end {
             let end = sent.end.min(at + piece);
-            let mut tries = TRIES;
-            let bytes = loop {
-                tries -= 1;
-                match self.folder.bucket().range(&key, at, end, Some(etag)).await {
-                    Err(_) if tries > 0 => tokio::time::sleep(PAUSE).await,
-                    bytes => break bytes.map_err(to_io)?,
-                }
-            };
-            writer.write_all(&bytes).await?;
+            let bytes = self.folder.bucket().range(&key, at, end, Some(etag)).await;
+            writer.write_all(&bytes.map_err(to_io)?).await?;
             (at, piece) = (end, (piece * 2).min(PIECES.end));
         }
         Ok(())

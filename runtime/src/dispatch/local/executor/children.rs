@@ -88,15 +88,13 @@ impl Executor {
             let signal = match placed {
                 Ok(mut accepted) => {
                     failpoint.hit("child");
-                    let ended = if done.is_some() { take_ended(&mut accepted) } else { Vec::new() };
+                    if let Some(done) = done {
+                        // Nobody hears of it when the map was closed.
+                        take_ended(&mut accepted).into_iter().for_each(|one| drop(done.send(one)));
+                    }
                     // The worker is gone only when nobody waits for the answer.
                     let _ =
                         requests.send(Request::Tell(ToWorker::Accepted { map: number, accepted }));
-                    for one in ended {
-                        let Some(done) = &done else { break };
-                        // Nobody hears of it when the map was closed.
-                        let _ = done.send(one);
-                    }
                     Signal::Submitted
                 }
                 Err(error) => Signal::Broken(error),

@@ -13,11 +13,11 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::super::body::Body;
-use super::super::container::{Container, ContainerPlan, Room};
-use super::super::log::{self, Log};
-use super::super::schedule::AttemptEnd;
 use super::{News, Request, Worker};
+use crate::dispatch::local::body::Body;
+use crate::dispatch::local::container::{Container, ContainerPlan, Room};
+use crate::dispatch::local::log::{self, Log};
+use crate::dispatch::local::schedule::AttemptEnd;
 use crate::oom::OomWatch;
 use crate::process::ProcessId;
 use crate::storage::remote::Remote;
