@@ -58,6 +58,7 @@ import jobs
 import observer
 import queues
 import registry
+import roles
 import schedules
 from knobs import KNOBS, PUTS
 
